@@ -1,0 +1,33 @@
+"""ClassPulse: a lesson's faces and writing become emotions, learning states and engagement.
+
+    import classpulse
+
+    session = classpulse.analyze("lesson.mp4")
+    session.readings            # struct of arrays; .to_pandas(), .to_arrow()
+
+Expressions are not feelings, and the law limits this use in schools: read the README first.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["Session", "__version__", "analyze", "watch"]
+
+if TYPE_CHECKING:
+    from classpulse.room.analyze import Session, analyze
+    from classpulse.room.pipeline import watch
+
+_HOMES = {
+    "analyze": "classpulse.room.analyze",
+    "Session": "classpulse.room.analyze",
+    "watch": "classpulse.room.pipeline",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load the public names on first use: `import classpulse` itself costs nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'classpulse' has no attribute '{name}'")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,197 @@
+"""The model card: the only bridge between the lab and the room.
+
+An artefact is a folder with `model.onnx` and `card.json`. The card says what goes in (`InputSpec`),
+what comes out (`Head`), when to answer at all (`QualityGate`), how good it is (`Metric`, each with
+n and an interval), and which bytes it describes (`sha256`).
+"""
+
+import dataclasses
+import json
+import types
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from classpulse.core.errors import ModelError
+from classpulse.core.labels import LabelSpace, get_space
+
+CARD_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """What a face network eats.
+
+    Args:
+        width, height: pixels.
+        channels: 1 (grey) or 3 (RGB).
+        mean, std: of pixel values scaled to [0, 1], one per channel; input = (x / 255 - mean) / std.
+        framing: which template of `vision.image.FRAMINGS` the crop is aligned to.
+    """
+
+    width: int
+    height: int
+    channels: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    framing: str
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.height) < 1 or self.channels not in (1, 3):
+            raise ModelError(
+                f"input spec {self.width}x{self.height}x{self.channels}: sizes must be positive "
+                "and channels 1 or 3"
+            )
+        if len(self.mean) != self.channels or len(self.std) != self.channels:
+            raise ModelError(f"input spec needs {self.channels} mean and std values")
+        if min(self.std) <= 0:
+            raise ModelError(f"input spec: std must be positive, not {self.std}")
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """One output of a network: its ONNX name, label space and calibration temperature."""
+
+    name: str
+    output: str
+    space: str
+    temperature: float
+
+    @property
+    def label_space(self) -> LabelSpace:
+        return get_space(self.space)
+
+
+@dataclass(frozen=True, slots=True)
+class QualityGate:
+    """Limits outside which a reading abstains; fitted per network, see the card's `limits`.
+
+    Args:
+        min_face_px: shorter side of the face box, pixels.
+        min_sharpness: see `vision.features.sharpness`.
+        max_turn: see `vision.features.turn`, in [0, 1].
+        min_confidence: calibrated top probability of the first head.
+    """
+
+    min_face_px: float
+    min_sharpness: float
+    max_turn: float
+    min_confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A measured number: value, 95 % interval (low, high), rows n, and the data it was taken on."""
+
+    name: str
+    head: str
+    value: float
+    low: float
+    high: float
+    n: int
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """Everything a user must know about an artefact before believing it.
+
+    Args:
+        name: artefact name, equal to its folder name.
+        summary: one sentence.
+        input: `InputSpec`.
+        heads: at least one `Head`; the first is the primary one.
+        gate: `QualityGate`.
+        metrics: measured numbers.
+        trained_on: data sets and parts.
+        licence: of the weights.
+        limits: sentences on where it fails or must not be used.
+        recipe: name of the recipe that made it.
+        commit: source revision of the recipe run.
+        created: ISO date.
+        sha256: of `model.onnx`.
+        parameters: number of trained parameters.
+    """
+
+    name: str
+    summary: str
+    input: InputSpec
+    heads: tuple[Head, ...]
+    gate: QualityGate
+    metrics: tuple[Metric, ...]
+    trained_on: str
+    licence: str
+    limits: tuple[str, ...]
+    recipe: str
+    commit: str
+    created: str
+    sha256: str
+    parameters: int
+    format: int = CARD_FORMAT
+
+    def __post_init__(self) -> None:
+        if self.format != CARD_FORMAT:
+            raise ModelError(
+                f"card '{self.name}' has format {self.format}, this version reads {CARD_FORMAT}: "
+                "update classpulse or export the model again"
+            )
+        if not self.heads:
+            raise ModelError(f"card '{self.name}' has no heads")
+        for head in self.heads:
+            if head.temperature <= 0:
+                raise ModelError(f"card '{self.name}': temperature of '{head.name}' must be > 0")
+            get_space(head.space)
+
+    def head(self, name: str) -> Head:
+        """The head called `name`; `ModelError` lists the heads there are otherwise."""
+        for head in self.heads:
+            if head.name == name:
+                return head
+        known = ", ".join(h.name for h in self.heads)
+        raise ModelError(f"model '{self.name}' has no head '{name}'; it has: {known}")
+
+
+def save_card(card: ModelCard, path: Path) -> None:
+    """Write the card as indented JSON with a stable key order."""
+    path.write_text(json.dumps(dataclasses.asdict(card), indent=2) + "\n", encoding="utf-8")
+
+
+def load_card(path: Path) -> ModelCard:
+    """Read `card.json`.
+
+    Raises:
+        ModelError: the file is missing, is not JSON, or a field is missing, unknown or of the
+            wrong type; the message names the field.
+    """
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"no model card at {path}: an artefact is model.onnx + card.json") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path} is not valid JSON ({error}): export the model again") from None
+    card: ModelCard = _build(ModelCard, raw, where=str(path))
+    return card
+
+
+def _build(kind: Any, value: Any, *, where: str) -> Any:
+    """Turn parsed JSON into the dataclass `kind`, checking names and types on the way."""
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise ModelError(f"{where}: expected an object, found {type(value).__name__}")
+        hints = typing.get_type_hints(kind)
+        missing, unknown = hints.keys() - value.keys(), value.keys() - hints.keys()
+        if missing or unknown:
+            raise ModelError(f"{where}: missing {sorted(missing)}, unknown {sorted(unknown)}")
+        built = {k: _build(hints[k], v, where=f"{where}: {k}") for k, v in value.items()}
+        return kind(**built)  # type: ignore[operator]
+    if typing.get_origin(kind) is tuple:
+        if not isinstance(value, list):
+            raise ModelError(f"{where}: expected a list, found {type(value).__name__}")
+        return tuple(_build(typing.get_args(kind)[0], item, where=where) for item in value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    expected = kind if isinstance(kind, type) else types.NoneType
+    if not isinstance(value, expected) or isinstance(value, bool):
+        raise ModelError(f"{where}: expected {expected.__name__}, found {value!r}")
+    return value

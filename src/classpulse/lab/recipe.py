@@ -1,0 +1,139 @@
+"""A recipe: one TOML file that says everything a training run depends on.
+
+Each default is written once, in the dataclasses below; the resolved recipe is saved with every run.
+"""
+
+import dataclasses
+import tomllib
+import typing
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from classpulse.core.card import InputSpec
+from classpulse.core.errors import InputError
+from classpulse.lab.train.augment import Augment
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Arguments of `lab.models.residual.ResidualFace`."""
+
+    widths: tuple[int, ...] = (48, 96, 192, 384)
+    blocks: int = 2
+    stem: int = 24
+    dropout: float = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """AdamW (Loshchilov and Hutter 2019) under a one-cycle learning rate (Smith and Topin 2018).
+
+    Args:
+        sides: (epochs, side in pixels) of each phase, in order: training starts on small faces
+            and ends at the input size (progressive resizing; LOG 2026-11-22 has what it saves).
+        batch, peak_lr, weight_decay: of AdamW; norms and biases are not decayed.
+        warmup_share: share of all steps in which the learning rate rises.
+        label_smoothing: of one-hot targets.
+        seed: of weights, order, augmentation and dropout.
+    """
+
+    sides: tuple[tuple[int, int], ...] = ((11, 32), (8, 40), (7, 48))
+    batch: int = 64
+    peak_lr: float = 1.5e-3
+    weight_decay: float = 0.05
+    warmup_share: float = 0.2
+    label_smoothing: float = 0.1
+    seed: int = 42
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all phases together."""
+        return sum(epochs for epochs, _ in self.sides)
+
+    def side_at(self, epoch: int) -> int:
+        """Training resolution in pixels at an epoch, counted from 1."""
+        left = epoch
+        for epochs, side in self.sides:
+            left -= epochs
+            if left <= 0:
+                return side
+        return self.sides[-1][1]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A whole training run.
+
+    Args:
+        name: also the name of the artefact.
+        summary: one sentence for the card.
+        heads: head name -> weight of its loss; names as in `lab.train.targets.HEAD_SPACES`.
+        input: what the network eats.
+        network, schedule, augment: see there.
+    """
+
+    name: str
+    summary: str
+    heads: dict[str, float]
+    input: InputSpec
+    network: Network = field(default_factory=Network)
+    schedule: Schedule = field(default_factory=Schedule)
+    augment: Augment = field(default_factory=Augment)
+
+
+def load_recipe(name_or_path: str) -> Recipe:
+    """Read a shipped recipe by name or any recipe by path.
+
+    Raises:
+        InputError: there is no such recipe (the shipped ones are listed), the file is not TOML,
+            or a key is unknown, missing or of the wrong type (the key is named).
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        shipped = resources.files("classpulse.lab") / "recipes"
+        known = sorted(p.name.removesuffix(".toml") for p in shipped.iterdir())
+        if name_or_path not in known:
+            raise InputError(f"no recipe '{name_or_path}'; shipped: {', '.join(known)}")
+        text = (shipped / f"{name_or_path}.toml").read_text(encoding="utf-8")
+    else:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"cannot read recipe {path}: {error.strerror}") from None
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"recipe {name_or_path} is not valid TOML: {error}") from None
+    recipe: Recipe = _build(Recipe, raw, where=name_or_path)
+    return recipe
+
+
+def _as_tuple(value: Any) -> Any:
+    """TOML arrays, nested ones too, as tuples."""
+    return tuple(_as_tuple(v) for v in value) if isinstance(value, list) else value
+
+
+def _build(kind: Any, table: dict[str, Any], *, where: str) -> Any:
+    hints = typing.get_type_hints(kind)
+    unknown = table.keys() - hints.keys()
+    if unknown:
+        raise InputError(f"recipe {where}: unknown {sorted(unknown)}; known: {sorted(hints)}")
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        hint = hints[key]
+        if dataclasses.is_dataclass(hint):
+            values[key] = _build(hint, value, where=f"{where}.{key}")
+        elif typing.get_origin(hint) is tuple:
+            values[key] = _as_tuple(value)
+        elif hint is float and isinstance(value, int) and not isinstance(value, bool):
+            values[key] = float(value)
+        elif typing.get_origin(hint) is None and type(value) is not hint:
+            raise InputError(f"recipe {where}: {key} = {value!r} is not of type {hint.__name__}")
+        else:
+            values[key] = value
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise InputError(f"recipe {where}: {error}") from None
