@@ -26,7 +26,7 @@ class InputSpec:
     Args:
         width, height: pixels.
         channels: 1 (grey) or 3 (RGB).
-        mean, std: of pixel values scaled to [0, 1], one per channel; input = (x / 255 - mean) / std.
+        mean, std: of pixel values scaled to [0, 1], per channel.
         framing: which template of `vision.image.FRAMINGS` the crop is aligned to.
     """
 
@@ -167,7 +167,9 @@ def load_card(path: Path) -> ModelCard:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ModelError(f"no model card at {path}: an artefact is model.onnx + card.json") from None
+        raise ModelError(
+            f"no model card at {path}: an artefact is model.onnx + card.json"
+        ) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"{path} is not valid JSON ({error}): export the model again") from None
     card: ModelCard = _build(ModelCard, raw, where=str(path))

@@ -159,7 +159,8 @@ _NOUNS: dict[str, str | None] = {
     "sadness": "sad",
     "contempt": None,
 }
-_JOY_WORDS: dict[str, str | None] = dict.fromkeys(GOEMOTIONS_28.names, "happy") | {
+_JOY_WORDS: dict[str, str | None] = {
+    **dict.fromkeys(GOEMOTIONS_28.names, "happy"),
     "anger": "angry",
     "annoyance": "angry",
     "disapproval": "angry",
@@ -274,7 +275,7 @@ _STATE_SCORES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgus
 
 def _tops_all(columns: VoteColumns, winner: str) -> NDArray[np.bool_]:
     others = np.stack([columns[name] for name in _STATE_SCORES if name != winner])
-    return columns[winner] > others.max(axis=0)
+    return np.asarray(columns[winner] > others.max(axis=0))
 
 
 LEARNING_STATE_RULE = DecisionList(
@@ -307,7 +308,8 @@ def ferplus_distribution(votes: ArrayLike) -> NDArray[np.float32]:
     counts = np.stack([columns[name] for name in FERPLUS_8.names], axis=1).astype(np.float32)
     counts[counts == 1] = 0
     total = counts.sum(axis=1, keepdims=True)
-    return np.divide(counts, total, out=np.zeros_like(counts), where=total > 0)
+    shares: NDArray[np.float32] = counts / np.maximum(total, 1.0)  # a total is 0 or at least 2
+    return shares
 
 
 def ferplus_majority(votes: ArrayLike) -> NDArray[np.int64]:

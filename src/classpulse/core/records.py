@@ -21,7 +21,7 @@ PROB_TOLERANCE = 1e-3  # float32 softmax over 28 labels stays far below this
 
 def _array(value: ArrayLike, dtype: type, shape: tuple[int | None, ...], name: str) -> NDArray[Any]:
     """`value` as a read-only C-contiguous array of `dtype`; None in `shape` allows any length."""
-    array = np.ascontiguousarray(value, dtype=dtype)
+    array: NDArray[Any] = np.ascontiguousarray(value, dtype=dtype)
     fits = array.ndim == len(shape) and all(
         want is None or want == got for want, got in zip(shape, array.shape, strict=True)
     )
@@ -116,7 +116,8 @@ class Faces:
     @staticmethod
     def none() -> "Faces":
         """No faces, with (0, 5, 2) landmarks."""
-        return Faces(np.zeros((0, 4)), np.zeros(0), np.zeros((0, 5, 2)))
+        empty = np.zeros(0, dtype=np.float32)
+        return Faces(empty.reshape(0, 4), empty, empty.reshape(0, 5, 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,7 @@ class Scores:
     @property
     def top(self) -> NDArray[np.int64]:
         """(n,) column of the most probable label."""
-        return self.probs.argmax(axis=1)
+        return np.asarray(self.probs.argmax(axis=1))
 
     @property
     def confidence(self) -> NDArray[np.float32]:
@@ -249,7 +250,9 @@ class Aggregate:
 
     def __post_init__(self) -> None:
         if not 0 <= self.t0 < self.t1 or self.n < 0 or (self.value is not None and self.n == 0):
-            raise ShapeError(f"aggregate '{self.name}' needs 0 <= t0 < t1 and a value only if n > 0")
+            raise ShapeError(
+                f"aggregate '{self.name}' needs 0 <= t0 < t1 and a value only if n > 0"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +279,9 @@ class Report:
 
     def __post_init__(self) -> None:
         if not 0 <= self.t0 <= self.t1 or self.k < 1:
-            raise ShapeError(f"report needs 0 <= t0 <= t1 and k >= 1: {self.t0}, {self.t1}, {self.k}")
+            raise ShapeError(
+                f"report needs 0 <= t0 <= t1 and k >= 1: {self.t0}, {self.t1}, {self.k}"
+            )
         for aggregate in self.aggregates:
             if aggregate.value is not None and aggregate.n < self.k:
                 raise ShapeError(
@@ -299,12 +304,14 @@ class Predictor(Protocol):
 class Source(Protocol):
     """Yields frames in order of time; a context manager that owns its file or device.
 
-    `duration` is in seconds and None for a live source or an unknown length.
+    `duration` is in seconds and None for a live source or an unknown length; `sequence` says
+    whether frames follow each other in time (False for a folder of independent pictures).
     """
 
     name: str
     duration: float | None
     live: bool
+    sequence: bool
 
     def __enter__(self) -> "Source": ...
     def __exit__(self, *exc: object) -> None: ...

@@ -147,10 +147,10 @@ class Haar:
             outputRejectLevels=True,
         )
         if not len(found):
-            return Faces(np.zeros((0, 4)), np.zeros(0))
+            return Faces(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
         corner, extent = np.split(np.asarray(found, dtype=np.float32), 2, axis=1)
         score = 1.0 / (1.0 + np.exp(-np.ravel(weights) / 2.0))
-        return Faces(np.concatenate([corner, corner + extent], axis=1), score)
+        return Faces(np.concatenate([corner, corner + extent], axis=1), score.astype(np.float32))
 
 
 def iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -24,7 +24,7 @@ class _Track:
     seen: float
     hits: int = 1
     number: int = UNCONFIRMED
-    velocity: NDArray[np.float32] = field(default_factory=lambda: np.zeros(4, dtype=np.float32))
+    velocity: NDArray[np.float32] = field(default_factory=lambda: np.zeros(4, np.float32))
 
     def predict(self, t: float, *, horizon: float) -> NDArray[np.float32]:
         """Box expected at time t; motion is trusted for `horizon` seconds only."""
@@ -34,7 +34,8 @@ class _Track:
         """Take a matched box; the velocity is an exponential mean of center motion."""
         elapsed = max(t - self.seen, 1e-3)
         moved = (box[:2] + box[2:] - self.box[:2] - self.box[2:]) / 2
-        self.velocity = 0.5 * self.velocity + 0.5 * np.tile(moved / elapsed, 2)
+        speed = np.tile(moved / elapsed, 2).astype(np.float32)
+        self.velocity = (self.velocity + speed) / np.float32(2)
         self.box, self.seen = box, t
         self.hits += 1
 
@@ -96,6 +97,10 @@ class Tracker:
                     started.append(track)
         self._tracks += started
         return Faces(faces.box, faces.score, faces.landmarks, numbers)
+
+    def forget(self) -> None:
+        """Drop all tracks: faces seen next are new subjects. Numbers go on."""
+        self._tracks = []
 
     def _number(self, track: _Track) -> int:
         if track.number == UNCONFIRMED and track.hits >= self.confirm:

@@ -42,7 +42,7 @@ def fit(
     plan = recipe.schedule
     torch.manual_seed(plan.seed)
     generator = torch.Generator().manual_seed(plan.seed)
-    model.to(memory_format=torch.channels_last)  # 11 % faster here, LOG 2026-11-22
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 11 % faster here, LOG 2026-11-22
     steps = len(x) // plan.batch
     optimizer = _build_optimizer(model, recipe)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -59,7 +59,7 @@ def fit(
         loss = _train_epoch(model, x, targets, recipe, side, optimizer, schedule, generator)
         _save(checkpoint, stateful, generator, number)
         seconds = time.perf_counter() - start
-        yield Epoch(number, side, loss, schedule.get_last_lr()[0], seconds)
+        yield Epoch(number, side, loss, float(schedule.get_last_lr()[0]), seconds)
 
 
 def _train_epoch(

@@ -30,9 +30,7 @@ class EpochResult:
     best: bool
 
 
-def train_faces(
-    recipe: Recipe, *, fer2013: Path, votes: Path, out: Path
-) -> Iterator[EpochResult]:
+def train_faces(recipe: Recipe, *, fer2013: Path, votes: Path, out: Path) -> Iterator[EpochResult]:
     """Train `recipe` on FER2013 Training with FER+ votes, validating on PublicTest.
 
     Writes into `out`: `recipe.json` (resolved), `checkpoint.pt` (every epoch, resumable),
@@ -98,9 +96,7 @@ def predict_logits(
     return {head: torch.cat(chunks) for head, chunks in parts.items()}
 
 
-def _accuracies(
-    model: nn.Module, x: Tensor, faces: FaceSet, recipe: Recipe
-) -> dict[str, float]:
+def _accuracies(model: nn.Module, x: Tensor, faces: FaceSet, recipe: Recipe) -> dict[str, float]:
     logits = predict_logits(model, x, flip=False)
     return {
         head: _accuracy(logits[head].argmax(dim=1).numpy(), hard_labels(faces, head))

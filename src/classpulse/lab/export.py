@@ -1,0 +1,112 @@
+"""From trained weights to an artefact: `model.onnx` with calibration inside, and its card."""
+
+import hashlib
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from classpulse.core.card import Head, ModelCard, save_card
+from classpulse.core.errors import ModelError
+from classpulse.lab.recipe import Recipe
+from classpulse.lab.train.targets import HEAD_SPACES
+
+OPSET = 18
+HALF_FROM = 1024  # weights larger than this are stored as float16, which halves the file
+
+
+class Calibrated(nn.Module):
+    """Network with flip averaging, temperatures and softmax inside: faces in, probs out.
+
+    (b, c, h, w) float32 -> one (b, k) float32 per head, in the order of `temperatures`.
+    """
+
+    def __init__(self, network: nn.Module, temperatures: Mapping[str, float]) -> None:
+        super().__init__()
+        self.network = network
+        self.temperatures = dict(temperatures)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        straight, mirrored = self.network(x), self.network(x.flip(3))
+        return tuple(
+            torch.softmax((straight[head] + mirrored[head]) / (2 * t), dim=1)
+            for head, t in self.temperatures.items()
+        )
+
+
+def output_name(head: str) -> str:
+    """Name of a head's ONNX output."""
+    return f"{head}_probs"
+
+
+def build_heads(temperatures: Mapping[str, float]) -> tuple[Head, ...]:
+    """Card entries of the heads, in the order of the ONNX outputs."""
+    return tuple(
+        Head(name, output_name(name), HEAD_SPACES[name].name, float(t))
+        for name, t in temperatures.items()
+    )
+
+
+def export_onnx(
+    network: nn.Module, recipe: Recipe, temperatures: Mapping[str, float], path: Path
+) -> str:
+    """Write the calibrated network with a free batch size; returns the file's SHA-256.
+
+    Large weights are stored as float16 and cast back when the file is loaded: the arithmetic
+    stays float32.
+    """
+    spec = recipe.input
+    example = torch.zeros(2, spec.channels, spec.height, spec.width)
+    wrapped = Calibrated(network, temperatures).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        program = torch.onnx.export(
+            wrapped,
+            (example,),
+            input_names=["faces"],
+            output_names=[output_name(head) for head in temperatures],
+            dynamic_shapes=({0: torch.export.Dim("n")},),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    if program is None:
+        raise ModelError("torch returned no ONNX program")
+    model = store_half(program.model_proto)
+    onnx.checker.check_model(model)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(model.SerializeToString())
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def store_half(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same graph with large float32 weights stored as float16 behind a Cast node."""
+    graph = model.graph
+    casts = []
+    for tensor in graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < HALF_FROM:
+            continue
+        name, values = tensor.name, numpy_helper.to_array(tensor)
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
+        casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return model
+
+
+def save_artefact(folder: Path, card: ModelCard) -> None:
+    """Write the card beside the model it describes.
+
+    Raises:
+        ModelError: `model.onnx` in the folder does not have the card's hash.
+    """
+    found = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
+    if found != card.sha256:
+        raise ModelError(f"{folder}/model.onnx changed while it was measured: export it again")
+    save_card(card, folder / "card.json")

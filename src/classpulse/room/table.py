@@ -1,0 +1,208 @@
+"""Readings as a table: one row a reading, every probability a column, written as it grows."""
+
+import csv
+import math
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classpulse.core.card import Head
+from classpulse.core.errors import MissingExtraError, OutputError
+from classpulse.core.records import Reading
+from classpulse.room.files import partial_path, replace_with, writing
+
+LABELED = ("emotion", "state")  # heads whose most probable label is a column of its own
+QUALITY = ("face_px", "sharpness", "turn", "confidence")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the table: name, kind ("number" or "text"), and its line in the codebook."""
+
+    name: str
+    kind: str
+    meaning: str
+
+
+def reading_columns(heads: Sequence[Head]) -> tuple[Column, ...]:
+    """The columns for a model with these heads; without heads, those of presence only."""
+    fixed = (
+        Column("t", "number", "seconds from the start of the source"),
+        Column("subject", "text", "pseudonym within this session; says nothing across sessions"),
+        Column("channel", "text", "face or text"),
+        *(Column(h.name, "text", f"most probable label of {h.space}; empty if abstained")
+          for name in LABELED for h in heads if h.name == name),
+        Column("engagement", "number", "0 to 1, smoothed per subject; empty if abstained"),
+        Column("engagement_low", "number", "engagement minus one standard deviation, >= 0"),
+        Column("engagement_high", "number", "engagement plus one standard deviation, <= 1"),
+        Column("abstained", "text", "why no statement is made; empty if one is"),
+        Column("face_px", "number", "shorter side of the face box, pixels"),
+        Column("sharpness", "number", "variance of the Laplacian over variance, at 48 pixels"),
+        Column("turn", "number", "0 frontal to 1 profile; empty without landmarks"),
+        Column("confidence", "number", f"probability of the most probable {heads[0].name} label")
+        if heads
+        else Column("confidence", "number", "empty: nothing is predicted"),
+    )  # fmt: skip
+    probs = (
+        Column(f"{h.name}_{label}", "number", f"calibrated probability of {label} ({h.space})")
+        for h in heads
+        for label in h.label_space.names
+    )
+    return (*fixed, *probs)
+
+
+def reading_row(reading: Reading, heads: Sequence[Head]) -> dict[str, float | str]:
+    """One reading as column -> value; NaN and "" where there is no statement."""
+    gauge = reading.engagement
+    row: dict[str, float | str] = {
+        "t": reading.t,
+        "subject": reading.subject,
+        "channel": reading.channel,
+        "engagement": math.nan if gauge is None else gauge.value,
+        "engagement_low": math.nan if gauge is None else gauge.low,
+        "engagement_high": math.nan if gauge is None else gauge.high,
+        "abstained": reading.abstained or "",
+    }
+    row |= {name: reading.quality.get(name, math.nan) for name in QUALITY}
+    for head in heads:
+        if head.name in LABELED:
+            row[head.name] = reading.label(head.name) or ""
+        scores = reading.scores.get(head.name)
+        for i, label in enumerate(head.label_space.names):
+            row[f"{head.name}_{label}"] = math.nan if scores is None else float(scores.probs[0, i])
+    return row
+
+
+class ReadingTable:
+    """Readings in memory, struct of arrays: about 120 bytes a row.
+
+    Args:
+        heads: of the model that makes the readings; empty when nothing is predicted.
+    """
+
+    def __init__(self, heads: Sequence[Head]) -> None:
+        self.heads = tuple(heads)
+        self.columns = reading_columns(heads)
+        self._numbers = {c.name: array("d" if c.name == "t" else "f")
+                         for c in self.columns if c.kind == "number"}  # fmt: skip
+        self._texts: dict[str, list[str]] = {c.name: [] for c in self.columns if c.kind == "text"}
+
+    def __len__(self) -> int:
+        return len(self._numbers["t"])
+
+    def append(self, row: Mapping[str, float | str]) -> None:
+        """Add one `reading_row`."""
+        for name, numbers in self._numbers.items():
+            numbers.append(float(row[name]))
+        for name, texts in self._texts.items():
+            texts.append(str(row[name]))
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        """A column as an array (n,): float32 (t: float64), or str."""
+        if name in self._numbers:
+            numbers = self._numbers[name]
+            return np.array(numbers, dtype=np.float64 if name == "t" else np.float32)
+        return np.array(self._texts[name], dtype=np.str_)
+
+    def to_dict(self) -> dict[str, NDArray[Any]]:
+        """All columns by name, in order."""
+        return {column.name: self[column.name] for column in self.columns}
+
+    def to_pandas(self) -> Any:
+        """A pandas DataFrame.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise MissingExtraError("to_pandas()", "pandas") from None
+        return pandas.DataFrame(self.to_dict())
+
+    def to_arrow(self) -> Any:
+        """An Arrow table (arro3; any Arrow library takes it through the PyCapsule interface)."""
+        from arro3.core import Array, DataType, Table
+
+        arrays = {
+            name: Array(self._texts[name], DataType.utf8()) if name in self._texts
+            else Array(np.ascontiguousarray(self[name]))
+            for name in (c.name for c in self.columns)
+        }  # fmt: skip
+        return Table.from_pydict(arrays)
+
+
+class CsvSink:
+    """Writes readings to a CSV file row by row; the file gets its name when it is whole.
+
+    Until then the rows stand in `<name>.partial`, so a killed run loses nothing it had written.
+
+    Args:
+        path: of the finished file.
+        heads: as for `ReadingTable`.
+    """
+
+    def __init__(self, path: Path, heads: Sequence[Head]) -> None:
+        self.path = path
+        self.heads = heads
+        self.columns = [column.name for column in reading_columns(heads)]
+
+    def __enter__(self) -> Self:
+        with writing(self.path):
+            self._file = partial_path(self.path).open("w", encoding="utf-8", newline="")
+            self._writer = csv.writer(self._file)
+            self._writer.writerow(self.columns)
+        return self
+
+    def write_row(self, row: Mapping[str, float | str]) -> None:
+        """Write one `reading_row`."""
+        with writing(self.path):
+            self._writer.writerow([_cell(row[name]) for name in self.columns])
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        try:
+            with writing(self.path):
+                self._file.close()
+        except OutputError:
+            if kind is None:  # the first error tells more than that the file cannot be closed
+                raise
+        if kind is None:
+            replace_with(partial_path(self.path), self.path)
+
+
+def _cell(value: float | str) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if math.isnan(value) else f"{value:.4f}".rstrip("0").rstrip(".")
+
+
+def write_parquet(table: ReadingTable, path: Path) -> None:
+    """Write the table as zstd Parquet, atomically.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    from arro3.io import write_parquet as write
+
+    partial = partial_path(path)
+    try:
+        with writing(path):
+            write(table.to_arrow(), str(partial), compression="zstd(3)")
+    except Exception as error:  # arro3 wraps the operating system's error in its own type
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {error}") from None
+    replace_with(partial, path)
+
+
+def write_codebook(columns: Sequence[Column], path: Path) -> None:
+    """Write the meaning of every column as CSV: column, kind, meaning."""
+    lines = [("column", "kind", "meaning"), *((c.name, c.kind, c.meaning) for c in columns)]
+    partial = partial_path(path)
+    with writing(path), partial.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows(lines)
+    replace_with(partial, path)
