@@ -1,16 +1,17 @@
 """The command `classpulse`: every command parses, calls the library and prints."""
 
+import importlib
 import json
 import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 import classpulse
-from classpulse.core.errors import ClassPulseError, InputError
+from classpulse.core.errors import ClassPulseError, InputError, MissingExtraError
 
 app = typer.Typer(
     help="Lessons become emotions, learning states and engagement, on your own machine. "
@@ -84,8 +85,11 @@ def demo(
     from classpulse.room.terminal import describe_session
 
     session = run_demo(out)
+    typer.echo(session.summary["caveats"][0])
     typer.echo(describe_session(session))
     typer.echo(f"Open the report in a browser: {session.files['report.html'].resolve().as_uri()}")
+    if not session.summary["session"]["complete"]:
+        raise typer.Exit(130)
 
 
 @engage_app.command("apply")
@@ -98,7 +102,9 @@ def engage_apply(
     from classpulse.engage.columns import read_columns
     from classpulse.engage.score import get_preset
 
-    scores = get_preset(preset).score_columns(read_columns(file)).round(6).tolist()
+    engagement = get_preset(preset)
+    columns = read_columns(file, engagement.labels)
+    scores = engagement.score_columns(columns).round(6).tolist()
     mean = round(sum(scores) / len(scores), 6)
     if as_json:
         typer.echo(json.dumps({"preset": preset, "n": len(scores), "scores": scores, "mean": mean}))
@@ -127,13 +133,79 @@ def models_show(name: Annotated[str, typer.Argument(help="Name or folder.")]) ->
     typer.echo((find_model(name) / "card.json").read_text(encoding="utf-8"), nl=False)
 
 
+FER2013 = Annotated[Path, typer.Option(help="fer2013.csv or fer2013.csv.gz.")]
+Votes = Annotated[Path, typer.Option(help="fer2013new.csv with the FER+ votes.")]
+
+
+def _lab(module: str) -> Any:
+    """A module of the lab, or the line that installs what it needs."""
+    try:
+        return importlib.import_module(f"classpulse.lab.{module}")
+    except ModuleNotFoundError as error:
+        if (error.name or "classpulse").startswith("classpulse"):
+            raise
+        raise MissingExtraError("this command", "lab") from None
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Shipped name or artefact folder.")],
+    data: Annotated[Path, typer.Argument(help="fer2013.csv or fer2013.csv.gz.")],
+    votes: Annotated[Path | None, typer.Option(help="fer2013new.csv, for all heads.")] = None,
+    split: Annotated[str, typer.Option(help="Usage part of FER2013.")] = "PublicTest",
+    as_json: AsJson = False,
+) -> None:
+    """Measure a face model: accuracy, macro F1, confusion, calibration. Needs [lab]."""
+    from classpulse.runtime.model import OnnxModel
+
+    lab, network = _lab("evaluate.faces"), OnnxModel(model)
+    faces = _lab("data.faces").load_fer2013(data, part=split, votes_path=votes)
+    numbers = lab.evaluation_json(network, faces.name, lab.evaluate_faces(network, faces))
+    typer.echo(json.dumps(numbers) if as_json else lab.describe_evaluation(numbers))
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="Shipped recipe or a .toml file.")],
+    fer2013: FER2013,
+    votes: Votes,
+    run: Annotated[Path, typer.Option(help="Folder of the run; resumed if it exists.")],
+) -> None:
+    """Train a face recipe; interrupt and start it again as you like. Needs [lab]."""
+    plan = _lab("recipe").load_recipe(recipe)
+    for result in _lab("train.run").train_faces(plan, fer2013=fer2013, votes=votes, out=run):
+        shares = "  ".join(f"{head} {share:.4f}" for head, share in result.accuracy.items())
+        epoch, star = result.epoch, " *" if result.best else ""
+        typer.echo(f"{epoch.number:3d}/{plan.schedule.epochs}  {epoch.side} px  "
+                   f"loss {epoch.loss:.3f}  {shares}  {epoch.seconds:.0f} s{star}")  # fmt: skip
+
+
+@app.command()
+def publish(
+    recipe: Annotated[str, typer.Argument(help="Recipe of the run.")],
+    fer2013: FER2013,
+    votes: Votes,
+    run: Annotated[Path, typer.Option(help="Folder of the run.")],
+    out: Annotated[Path, typer.Option(help="Folder of the artefact.")],
+) -> None:
+    """Calibrate, export, measure and fit the quality gate of a finished run. Needs [lab]."""
+    plan = _lab("recipe").load_recipe(recipe)
+    card, curves = _lab("publish").publish(plan, run, fer2013=fer2013, votes=votes, out=out)
+    (run / "curves.json").write_text(json.dumps(curves, indent=1), encoding="utf-8")
+    typer.echo(f"{out}: gate {card.gate}")
+    for m in card.metrics:
+        typer.echo(f"{m.head:<8} {m.name:<24} {m.value:.4f} [{m.low:.4f}, {m.high:.4f}] "
+                   f"n = {m.n}  {m.data}")  # fmt: skip
+
+
 def main() -> None:
     """Run the command line; errors we raise on purpose become one line and an exit code."""
-    logging.basicConfig(format="classpulse: %(message)s", level=logging.WARNING)
+    logging.basicConfig(format="classpulse: warning: %(message)s", level=logging.WARNING)
     try:
         app()
     except ClassPulseError as error:
-        typer.echo(f"classpulse: error: {error}", err=True)
+        line = " ".join(str(error).split())  # a file name may hold a line break
+        typer.echo(f"classpulse: error: {line}", err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:  # the reader of our output went away: not an error of ours
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

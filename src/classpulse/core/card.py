@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from classpulse.core.errors import ModelError
+from classpulse.core.errors import LabelError, ModelError
 from classpulse.core.labels import LabelSpace, get_space
 
 CARD_FORMAT = 1
@@ -45,7 +45,7 @@ class InputSpec:
             )
         if len(self.mean) != self.channels or len(self.std) != self.channels:
             raise ModelError(f"input spec needs {self.channels} mean and std values")
-        if min(self.std) <= 0:
+        if not all(std > 0 for std in self.std):
             raise ModelError(f"input spec: std must be positive, not {self.std}")
 
 
@@ -139,9 +139,12 @@ class ModelCard:
         if not self.heads:
             raise ModelError(f"card '{self.name}' has no heads")
         for head in self.heads:
-            if head.temperature <= 0:
+            if not head.temperature > 0:  # true for NaN too
                 raise ModelError(f"card '{self.name}': temperature of '{head.name}' must be > 0")
-            get_space(head.space)
+            try:
+                get_space(head.space)
+            except LabelError as error:
+                raise ModelError(f"card '{self.name}', head '{head.name}': {error}") from None
 
     def head(self, name: str) -> Head:
         """The head called `name`; `ModelError` lists the heads there are otherwise."""
@@ -170,6 +173,8 @@ def load_card(path: Path) -> ModelCard:
         raise ModelError(
             f"no model card at {path}: an artefact is model.onnx + card.json"
         ) from None
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}; check its rights") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"{path} is not valid JSON ({error}): export the model again") from None
     card: ModelCard = _build(ModelCard, raw, where=str(path))
@@ -184,7 +189,10 @@ def _build(kind: Any, value: Any, *, where: str) -> Any:
         hints = typing.get_type_hints(kind)
         missing, unknown = hints.keys() - value.keys(), value.keys() - hints.keys()
         if missing or unknown:
-            raise ModelError(f"{where}: missing {sorted(missing)}, unknown {sorted(unknown)}")
+            raise ModelError(
+                f"{where}: missing {sorted(missing)}, unknown {sorted(unknown)}; export the model "
+                "again"
+            )
         built = {k: _build(hints[k], v, where=f"{where}: {k}") for k, v in value.items()}
         return kind(**built)  # type: ignore[operator]
     if typing.get_origin(kind) is tuple:

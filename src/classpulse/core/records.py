@@ -83,10 +83,12 @@ class Faces:
     track: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
-        box = _array(np.reshape(self.box, (-1, 4)), np.float32, (None, 4), "box")
+        given = self.box if np.size(self.box) else np.zeros((0, 4), np.float32)
+        box = _array(given, np.float32, (None, 4), "box")
         n = len(box)
         score = _array(self.score, np.float32, (n,), "score")
         _finite(box, "box")
+        _finite(score, "score")
         if n and (np.any(box[:, :2] >= box[:, 2:]) or score.min() < 0 or score.max() > 1):
             raise ShapeError("Faces needs x0 < x1, y0 < y1 and scores in [0, 1]")
         object.__setattr__(self, "box", box)

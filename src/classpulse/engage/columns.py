@@ -2,6 +2,7 @@
 
 import csv
 import math
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -10,39 +11,57 @@ from numpy.typing import NDArray
 from classpulse.core.errors import InputError
 
 
-def read_columns(path: Path) -> dict[str, NDArray[np.float64]]:
-    """Header -> (n,) numbers of a CSV file; columns that hold any text are left out.
+def read_columns(path: Path, names: Collection[str]) -> dict[str, NDArray[np.float64]]:
+    """Header -> (n,) finite numbers, for those columns of a CSV file that are among `names`.
 
     Raises:
         InputError: the file cannot be read or decoded, is empty, has no rows or a repeated
-            header; or a row has another number of cells than the header (the line is named).
+            header; a row has another number of cells than the header, or a cell is no finite
+            number (line and column are named).
     """
     rows = _read_rows(path)
     if len(rows) < 2:
         raise InputError(f"{path} has no data rows: it needs a header line and at least one row")
-    header = [name.strip() for name in rows[0]]
+    header = [name.strip() for name in rows[0][1]]
     if len(set(header)) != len(header):
-        raise InputError(f"{path} repeats a column name: {', '.join(header)}")
-    for line, row in enumerate(rows[1:], start=2):
-        if len(row) != len(header):
-            raise InputError(f"{path}, line {line}: {len(row)} cells, the header has {len(header)}")
-    columns = {name: [row[i] for row in rows[1:]] for i, name in enumerate(header)}
-    numbers = {name: _as_numbers(cells) for name, cells in columns.items()}
-    return {name: values for name, values in numbers.items() if values is not None}
+        raise InputError(
+            f"{path} repeats a column name: {', '.join(header)}; give each column its own"
+        )
+    for line, cells in rows:
+        if len(cells) != len(header):
+            raise InputError(
+                f"{path}, line {line}: {len(cells)} cells, the header has {len(header)}: "
+                "correct that line; cells are separated by commas"
+            )
+    return {
+        name: np.array([_number(cells[i], name, path, line) for line, cells in rows[1:]])
+        for i, name in enumerate(header)
+        if name in names
+    }
 
 
-def _read_rows(path: Path) -> list[list[str]]:
+def _read_rows(path: Path) -> list[tuple[int, list[str]]]:
+    """(line, cells) of every row that is not empty."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            return [row for row in csv.reader(stream) if any(cell.strip() for cell in row)]
+            reader = csv.reader(stream)
+            return [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from None
+        raise InputError(f"cannot read {path}: {error.strerror}; give a CSV file") from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} is not a UTF-8 CSV file: {error}") from None
+        raise InputError(
+            f"{path} is not a UTF-8 CSV file: {error}; save the table as CSV (UTF-8)"
+        ) from None
 
 
-def _as_numbers(cells: list[str]) -> NDArray[np.float64] | None:
+def _number(cell: str, name: str, path: Path, line: int) -> float:
     try:
-        return np.array([float(c) if c.strip() else math.nan for c in cells])
+        value = float(cell)
     except ValueError:
-        return None
+        value = math.nan
+    if not math.isfinite(value):
+        raise InputError(
+            f"{path}, line {line}, column '{name}': '{cell.strip()[:40]}' is not a finite number; "
+            "correct the cell or remove the row"
+        )
+    return value

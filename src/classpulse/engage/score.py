@@ -35,6 +35,11 @@ class LinearEngagement:
     clip: bool
     origin: str
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All labels with a weight, in order."""
+        return tuple(label for by_label in self.weights.values() for label in by_label)
+
     def score(
         self, scores: Mapping[str, Scores]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -83,8 +88,8 @@ class LinearEngagement:
         missing = weights.keys() - columns.keys()
         if missing:
             raise InputError(
-                f"engagement '{self.name}' needs the columns {', '.join(weights)}; "
-                f"missing: {', '.join(sorted(missing))}"
+                f"engagement '{self.name}' needs the columns {', '.join(weights)}; missing: "
+                f"{', '.join(sorted(missing))}. Add them or choose another preset"
             )
         arrays = {label: np.asarray(columns[label], dtype=np.float64) for label in weights}
         if len({a.shape for a in arrays.values()}) != 1 or next(iter(arrays.values())).ndim != 1:

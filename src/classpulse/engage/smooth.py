@@ -14,7 +14,7 @@ class Smoother:
     """
 
     def __init__(self, *, seconds: float, forget: float = 30.0) -> None:
-        if seconds < 0 or forget <= 0:
+        if not (seconds >= 0 and forget > 0):  # true for NaN too
             raise ShapeError(f"smoothing needs seconds >= 0 and forget > 0: {seconds}, {forget}")
         self.seconds = seconds
         self.forget = forget

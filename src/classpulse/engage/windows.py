@@ -25,15 +25,15 @@ _T95 = (
 
 @dataclass(slots=True)
 class _Sums:
-    """Of one subject in one window: number of statements, sum and sum of squares per quantity."""
+    """Of one subject in one window: number of values, sum and sum of squares per quantity."""
 
-    n: int = 0
+    n: dict[str, int] = field(default_factory=dict)
     total: dict[str, float] = field(default_factory=dict)
     squares: dict[str, float] = field(default_factory=dict)
 
     def add(self, values: Mapping[str, float]) -> None:
-        self.n += 1
         for name, value in values.items():
+            self.n[name] = self.n.get(name, 0) + 1
             self.total[name] = self.total.get(name, 0.0) + value
             self.squares[name] = self.squares.get(name, 0.0) + value * value
 
@@ -80,7 +80,7 @@ class WindowAggregator:
 
     def __init__(self, *, seconds: float, k: int = MIN_GROUP) -> None:
         if not seconds > 0 or not math.isfinite(seconds):
-            raise ShapeError(f"a window lasts more than 0 seconds, not {seconds}")
+            raise ShapeError(f"window = {seconds} is not possible: give seconds > 0")
         if k < 1:
             raise PrivacyError(f"the minimum group size k is at least 1, not {k}")
         self.seconds = seconds
@@ -115,20 +115,19 @@ class WindowAggregator:
         subjects = _merge(windows)
         names = sorted({name for sums in subjects.values() for name in sums.total})
         frames = sum(w.frames for w in windows)
-        n = len(subjects)
-        shown = n >= self.k
-        aggregates = tuple(
-            Aggregate(t0, t1, name, n, _mean_interval(subjects, name) if shown else None)
-            for name in names
-        )
+        aggregates = []
+        for name in names:  # whoever has no value of this name does not count in it
+            seen = [sums for sums in subjects.values() if name in sums.total]
+            value = _mean_interval(seen, name) if len(seen) >= self.k else None
+            aggregates.append(Aggregate(t0, t1, name, len(seen), value))
         return WindowSummary(
             t0=t0,
             t1=t1,
-            n=n,
+            n=len(subjects),
             present=sum(w.present for w in windows) / frames if frames else 0.0,
             readings=sum(w.readings for w in windows),
             abstained=sum(w.abstained for w in windows),
-            aggregates=aggregates,
+            aggregates=tuple(aggregates),
         )
 
 
@@ -148,23 +147,22 @@ def _merge(windows: Sequence[_Window]) -> dict[str, _Sums]:
     for window in windows:
         for subject, sums in window.subjects.items():
             into = merged.setdefault(subject, _Sums())
-            into.n += sums.n
             for name, value in sums.total.items():
+                into.n[name] = into.n.get(name, 0) + sums.n[name]
                 into.total[name] = into.total.get(name, 0.0) + value
                 into.squares[name] = into.squares.get(name, 0.0) + sums.squares[name]
     return merged
 
 
-def _mean_interval(subjects: Mapping[str, _Sums], name: str) -> Interval:
+def _mean_interval(seen: Sequence[_Sums], name: str) -> Interval:
     """Mean over subjects with a 95 % Student interval, kept in [0, 1].
 
     Every subject counts once, however often it was seen. With one subject (only possible with
     consent) the interval is over that subject's readings.
     """
-    seen = [s for s in subjects.values() if name in s.total]
-    means = np.array([s.total[name] / s.n for s in seen])
+    means = np.array([s.total[name] / s.n[name] for s in seen])
     if len(seen) == 1:
-        n = seen[0].n
+        n = seen[0].n[name]
         spread = max(seen[0].squares[name] / n - float(means[0]) ** 2, 0.0) ** 0.5
         half = t95(n - 1) * spread / math.sqrt(n - 1) if n > 1 else 1.0
     else:
@@ -185,4 +183,4 @@ def suggest_window(duration: float | None) -> float:
     for seconds in (1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0):
         if duration / seconds <= 60:
             return seconds
-    return 600.0
+    return 600.0 * max(math.ceil(duration / 36_000), 1)

@@ -102,6 +102,8 @@ def load_recipe(name_or_path: str) -> Recipe:
             text = path.read_text(encoding="utf-8")
         except OSError as error:
             raise InputError(f"cannot read recipe {path}: {error.strerror}") from None
+        except UnicodeDecodeError as error:
+            raise InputError(f"recipe {path} is not UTF-8 text: {error}") from None
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -110,30 +112,33 @@ def load_recipe(name_or_path: str) -> Recipe:
     return recipe
 
 
-def _as_tuple(value: Any) -> Any:
-    """TOML arrays, nested ones too, as tuples."""
-    return tuple(_as_tuple(v) for v in value) if isinstance(value, list) else value
-
-
 def _build(kind: Any, table: dict[str, Any], *, where: str) -> Any:
     hints = typing.get_type_hints(kind)
     unknown = table.keys() - hints.keys()
     if unknown:
         raise InputError(f"recipe {where}: unknown {sorted(unknown)}; known: {sorted(hints)}")
-    values: dict[str, Any] = {}
-    for key, value in table.items():
-        hint = hints[key]
-        if dataclasses.is_dataclass(hint):
-            values[key] = _build(hint, value, where=f"{where}.{key}")
-        elif typing.get_origin(hint) is tuple:
-            values[key] = _as_tuple(value)
-        elif hint is float and isinstance(value, int) and not isinstance(value, bool):
-            values[key] = float(value)
-        elif typing.get_origin(hint) is None and type(value) is not hint:
-            raise InputError(f"recipe {where}: {key} = {value!r} is not of type {hint.__name__}")
-        else:
-            values[key] = value
+    values = {key: _convert(hints[key], v, where=where, key=key) for key, v in table.items()}
     try:
         return kind(**values)
     except TypeError as error:
         raise InputError(f"recipe {where}: {error}") from None
+
+
+def _convert(hint: Any, value: Any, *, where: str, key: str) -> Any:
+    """A TOML value as the type `hint`: tables to dataclasses, arrays to tuples, int to float."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
+        return _build(hint, value, where=f"{where}.{key}")
+    if origin is tuple and isinstance(value, list):
+        kinds = args[:1] * len(value) if args[-1] is Ellipsis else args
+        if len(kinds) == len(value):
+            pairs = zip(kinds, value, strict=True)
+            return tuple(_convert(kind, v, where=where, key=key) for kind, v in pairs)
+    if origin is dict and isinstance(value, dict):
+        return {k: _convert(args[1], v, where=where, key=f"{key}.{k}") for k, v in value.items()}
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint:
+        wanted = hint.__name__ if isinstance(hint, type) else hint
+        raise InputError(f"recipe {where}: {key} = {value!r} is not of type {wanted}")
+    return value

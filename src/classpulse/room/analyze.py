@@ -14,6 +14,7 @@ from classpulse.core.card import Head, ModelCard
 from classpulse.core.errors import PrivacyError
 from classpulse.engage.windows import WindowAggregator, suggest_window
 from classpulse.room.files import make_folder, partial_path, write_text
+from classpulse.room.interrupt import hold_interrupt
 from classpulse.room.pipeline import EVERY, SMOOTH, Observation, watch
 from classpulse.room.privacy import Privacy
 from classpulse.room.summary import SessionInfo, Tally, build_summary
@@ -99,25 +100,25 @@ def analyze(
     folder = None if out is None else Path(out)
     opened = open_source(source, every=every)
     network = OnnxModel(model) if rules.rules.face_emotion else None
-    if folder is not None:
-        make_folder(folder)
+    stream = watch(
+        opened,
+        every=every,
+        model=network or model,
+        detector=detector,
+        preset=preset,
+        smooth=smooth,
+        privacy=rules,
+    )
     run = _Run(rules, network.card if network else None, folder)
     with ExitStack() as stack:
         frames = stack.enter_context(opened)
-        run.open(stack, window or suggest_window(frames.duration), annotate, show_faces)
-        stream = watch(
-            frames,
-            every=every,
-            model=network or model,
-            detector=detector,
-            preset=preset,
-            smooth=smooth,
-            privacy=rules,
-        )
+        seconds = suggest_window(frames.duration) if window is None else window
+        run.open(stack, seconds, annotate, show_faces)
         start = time.monotonic()
         try:
             for seen in stream:
-                run.take(seen)
+                with hold_interrupt():  # no half-recorded frame
+                    run.take(seen)
                 if on_progress is not None:
                     elapsed = time.monotonic() - start
                     on_progress(Progress(seen.frame.t, frames.duration, run.tally.frames, elapsed))
@@ -127,7 +128,8 @@ def analyze(
             run.forget_all = True
             raise
     info = run.info(_plain_name(str(source)), every=every, duration=frames.duration)
-    return run.finish(info, detector=detector, preset=preset)
+    with hold_interrupt():
+        return run.finish(info, detector=detector, preset=preset)
 
 
 class _Run:
@@ -152,6 +154,7 @@ class _Run:
         self.windows = WindowAggregator(seconds=window, k=self.rules.group)
         if self.folder is None:
             return
+        make_folder(self.folder)
         stack.callback(self._remove_if_forbidden)
         self.files["readings.csv"] = self.folder / "readings.csv"
         self._csv = stack.enter_context(CsvSink(self.files["readings.csv"], self.table.heads))
@@ -216,13 +219,13 @@ class _Run:
 
     def _remove_if_forbidden(self) -> None:
         if self.forget_all:
-            for path in self.files.values():
-                path.unlink(missing_ok=True)
+            for path in self.files.values():  # without .partial it is from an earlier session
                 partial_path(path).unlink(missing_ok=True)
 
 
 def _plain_name(source: str) -> str:
     """The source without folders, user names or passwords: reports travel."""
+    source = source.encode("utf-8", "replace").decode()  # a name on disk may be no text
     if "://" in source:
         scheme, rest = source.split("://", 1)
         return f"{scheme}://{rest.split('@')[-1].split('/')[0]}"

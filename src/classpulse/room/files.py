@@ -1,5 +1,6 @@
 """Writing results: atomically, and with one clear error when it does not work."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,9 +20,11 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        advice = "free some space" if full else "check the rights there"
         raise OutputError(
-            f"cannot write {path}: {error.strerror}. Free some space or choose another --out; "
-            "what was written so far is kept"
+            f"cannot write {path}: {error.strerror or error}; {advice} or choose another --out. "
+            "What was written so far is kept"
         ) from None
 
 
@@ -45,6 +48,9 @@ def make_folder(path: Path) -> None:
     Raises:
         OutputError: it is a file, or may not be created or written to.
     """
+    for part in (path, *path.parents):
+        if os.path.exists(part) and not os.path.isdir(part):
+            raise OutputError(f"'{part}' is a file, not a folder: choose another --out")
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
         probe = path / ".classpulse-probe"

@@ -3,8 +3,8 @@
 The command line, the web and the cluster are consumers of `watch`; none has a copy of it.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
+from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classpulse.core.card import QualityGate
-from classpulse.core.errors import InputError
+from classpulse.core.errors import InputError, ModelError
 from classpulse.core.records import Detector, Faces, Frame, Reading, Scores, Source
 from classpulse.engage.score import LinearEngagement, get_preset, interval_of
 from classpulse.engage.smooth import Smoother
@@ -20,7 +20,7 @@ from classpulse.room.privacy import Privacy
 from classpulse.runtime.model import DEFAULT_MODEL, OnnxModel
 from classpulse.vision.detect import build_detector
 from classpulse.vision.features import sharpness, turn
-from classpulse.vision.image import crop_face, prepare
+from classpulse.vision.image import FRAMINGS, crop_face, prepare
 from classpulse.vision.source import open_source
 from classpulse.vision.track import Tracker, pseudonym
 
@@ -53,8 +53,10 @@ def watch(
     preset: str = "default",
     smooth: float = SMOOTH,
     privacy: Privacy | None = None,
-) -> Iterator[Observation]:
-    """Yield one `Observation` per analyzed frame, as soon as it is known.
+) -> Generator[Observation, None, None]:
+    """An iterator with one `Observation` per analyzed frame, as soon as it is known.
+
+    The options are checked here and now; the source is entered at the first `next`.
 
     Args:
         source: anything `vision.source.open_source` takes, or an opened source.
@@ -67,7 +69,7 @@ def watch(
         privacy: rules of the session; the defaults of `Privacy` when not given.
 
     Raises:
-        InputError, ModelError, PrivacyError: see the modules named above; at the first `next`.
+        InputError, ModelError, PrivacyError: see the modules named above.
     """
     rules = privacy or Privacy()
     opened = open_source(source, every=every) if isinstance(source, (str, Path)) else source
@@ -76,7 +78,20 @@ def watch(
     if rules.rules.face_emotion:
         loaded = OnnxModel(model) if isinstance(model, str) else model
         scorer = FaceScorer(loaded, engagement=get_preset(preset), smooth=smooth)
-    with opened if isinstance(source, (str, Path)) else nullcontext(opened) as frames:
+    else:
+        get_preset(preset)
+    owned = opened if isinstance(source, (str, Path)) else nullcontext(opened)
+    return _observe(owned, find=find, scorer=scorer, rules=rules)
+
+
+def _observe(
+    source: AbstractContextManager[Source],
+    *,
+    find: Detector,
+    scorer: "FaceScorer | None",
+    rules: Privacy,
+) -> Generator[Observation, None, None]:
+    with source as frames:
         tracker = Tracker() if frames.sequence else Tracker(start_score=0.0, confirm=1)
         for frame in frames:
             if not frames.sequence:
@@ -111,7 +126,9 @@ class FaceScorer:
         smooth: time constant per subject, seconds.
 
     Raises:
-        InputError: the engagement needs a head that the model does not have.
+        InputError: the engagement needs a head that the model does not have, or `smooth` is no
+            time.
+        ModelError: the model needs a framing that this version does not have.
     """
 
     def __init__(self, model: OnnxModel, *, engagement: LinearEngagement, smooth: float) -> None:
@@ -121,6 +138,13 @@ class FaceScorer:
                 f"engagement '{engagement.name}' needs the heads {sorted(missing)}, which model "
                 f"'{model.card.name}' does not have: choose another preset or model"
             )
+        if model.card.input.framing not in FRAMINGS:
+            raise ModelError(
+                f"model '{model.card.name}' needs the framing '{model.card.input.framing}'; known: "
+                f"{', '.join(FRAMINGS)}. Update classpulse or choose another model"
+            )
+        if not 0 <= smooth < float("inf"):
+            raise InputError(f"smooth = {smooth} is not possible: give seconds >= 0 (0 is off)")
         self.model = model
         self.engagement = engagement
         self.smooth = smooth

@@ -67,7 +67,7 @@ class Privacy:
         if self.profile not in PROFILES:
             raise PrivacyError(f"unknown profile '{self.profile}'; known: {', '.join(PROFILES)}")
         if self.k < 1:
-            raise PrivacyError(f"k is at least 1, not {self.k}")
+            raise PrivacyError(f"k is at least 1, not {self.k}: give 5 or more")
         if self.k < MIN_GROUP and not self.single_subject:
             raise PrivacyError(
                 f"k = {self.k} is below {MIN_GROUP}: class numbers could be traced to a person. "

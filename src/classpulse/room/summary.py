@@ -121,7 +121,10 @@ def build_summary(
 
 def _model(card: ModelCard) -> dict[str, Any]:
     full = asdict(card)
-    return {key: full[key] for key in ("name", "sha256", "summary", "metrics", "limits", "gate")}
+    return {
+        **{key: full[key] for key in ("name", "sha256", "summary", "gate")},
+        **{key: list(full[key]) for key in ("metrics", "limits")},
+    }
 
 
 def _window(part: WindowSummary) -> dict[str, Any]:

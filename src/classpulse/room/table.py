@@ -1,6 +1,7 @@
 """Readings as a table: one row a reading, every probability a column, written as it grows."""
 
 import csv
+import io
 import math
 from array import array
 from collections.abc import Mapping, Sequence
@@ -154,15 +155,23 @@ class CsvSink:
 
     def __enter__(self) -> Self:
         with writing(self.path):
-            self._file = partial_path(self.path).open("w", encoding="utf-8", newline="")
+            # line by line: a process that is killed cannot empty its buffers
+            self._file = partial_path(self.path).open("w", 1, encoding="utf-8", newline="")
             self._writer = csv.writer(self._file)
-            self._writer.writerow(self.columns)
+        try:
+            self._write(self.columns)
+        except OutputError:  # __exit__ is not called for a failed __enter__
+            self.__exit__(OutputError)
+            raise
         return self
 
     def write_row(self, row: Mapping[str, float | str]) -> None:
         """Write one `reading_row`."""
+        self._write([_cell(row[name]) for name in self.columns])
+
+    def _write(self, cells: Sequence[str]) -> None:
         with writing(self.path):
-            self._writer.writerow([_cell(row[name]) for name in self.columns])
+            self._writer.writerow(cells)
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         try:
@@ -190,12 +199,14 @@ def write_parquet(table: ReadingTable, path: Path) -> None:
     from arro3.io import write_parquet as write
 
     partial = partial_path(path)
+    content = io.BytesIO()  # arro3 panics on a full disk, which no `except Exception` catches
+    write(table.to_arrow(), content, compression="zstd(3)")
     try:
         with writing(path):
-            write(table.to_arrow(), str(partial), compression="zstd(3)")
-    except Exception as error:  # arro3 wraps the operating system's error in its own type
-        partial.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {path}: {error}") from None
+            partial.write_bytes(content.getbuffer())
+    except OutputError:
+        partial.unlink(missing_ok=True)  # half a Parquet file cannot be read
+        raise
     replace_with(partial, path)
 
 

@@ -62,7 +62,10 @@ class OnnxModel:
         offered = {out.name for out in self._session.get_outputs()}
         missing = set(self._outputs) - offered
         if missing:
-            raise ModelError(f"model '{self.card.name}' lacks the outputs {sorted(missing)}")
+            raise ModelError(
+                f"model '{self.card.name}' lacks the outputs {sorted(missing)}; it has "
+                f"{sorted(offered)}: export it again"
+            )
 
     def predict(self, batch: NDArray[np.float32]) -> Mapping[str, Scores]:
         """Calibrated probabilities of a batch.
@@ -83,11 +86,22 @@ class OnnxModel:
             raise ShapeError(f"model '{self.card.name}' takes {wanted}, not {batch.shape}")
         if not len(batch):
             return {head.name: _no_scores(head.label_space) for head in self.card.heads}
-        outputs = self._session.run(self._outputs, {self._input: batch})
+        outputs = self._run(batch)
         return {
-            head.name: _scores(probs, head.name, self.card)
+            head.name: _scores(probs, head.name, self.card, rows=len(batch))
             for head, probs in zip(self.card.heads, outputs, strict=True)
         }
+
+    def _run(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        try:
+            outputs: list[Any] = self._session.run(self._outputs, {self._input: batch})
+        except Exception as error:  # onnxruntime raises its own pybind types
+            raise ModelError(
+                f"model '{self.card.name}' failed on {batch.shape} {batch.dtype}: "
+                f"{str(error).splitlines()[0]}; its file does not do what its card says, "
+                "export it again"
+            ) from None
+        return outputs
 
 
 def _no_scores(space: LabelSpace) -> Scores:
@@ -98,7 +112,9 @@ def _open_session(path: Path, card: ModelCard, threads: int) -> Any:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}") from None
+        raise ModelError(
+            f"cannot read {path}: {error.strerror}; an artefact is model.onnx + card.json"
+        ) from None
     found = hashlib.sha256(content).hexdigest()
     if found != card.sha256:
         raise ModelError(
@@ -114,13 +130,16 @@ def _open_session(path: Path, card: ModelCard, threads: int) -> Any:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises its own pybind types, all plain Exceptions
         raise ModelError(
-            f"{path} is not a usable ONNX file: {str(error).splitlines()[0]}"
+            f"{path} is not a usable ONNX file: {str(error).splitlines()[0]}; export it again"
         ) from None
 
 
-def _scores(probs: NDArray[np.float32], head: str, card: ModelCard) -> Scores:
+def _scores(probs: NDArray[np.float32], head: str, card: ModelCard, *, rows: int) -> Scores:
     try:
-        return Scores(probs, card.head(head).label_space)
+        scores = Scores(probs, card.head(head).label_space)
+        if len(scores) != rows:
+            raise ShapeError(f"{len(scores)} rows for {rows} faces")
+        return scores
     except ShapeError as error:
         raise ModelError(
             f"model '{card.name}', head '{head}' gave an impossible answer: {error}. "

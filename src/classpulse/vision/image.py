@@ -46,9 +46,10 @@ def prepare(face: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.float32]:
         (channels, height, width) float32, C-contiguous: (pixel / 255 - mean) / std.
 
     Raises:
-        ShapeError: not uint8, not two- or three-dimensional, or empty.
+        ShapeError: not uint8, another shape, or empty.
     """
-    if face.dtype != np.uint8 or face.ndim not in (2, 3) or 0 in face.shape:
+    fits = face.ndim == 2 or (face.ndim == 3 and face.shape[2] == 3)
+    if face.dtype != np.uint8 or not fits or 0 in face.shape:
         raise ShapeError(f"a face is (h, w, 3) or (h, w) uint8, not {face.shape} {face.dtype}")
     colored = to_grey(face) if spec.channels == 1 else to_rgb(face)
     sized = resize(colored, width=spec.width, height=spec.height)

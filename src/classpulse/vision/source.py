@@ -49,6 +49,8 @@ def open_source(
     text = str(spec)
     _check_seconds(every=every, reconnect=reconnect, still_seconds=still_seconds)
     if text == "-":
+        if sys.stdin is None:
+            raise InputError("standard input is closed: pipe a video or an image into it")
         return _open_pipe(sys.stdin.buffer, every=every, still_seconds=still_seconds)
     if text.startswith("camera:"):
         return open_camera(_camera_number(text), every=every, reconnect=reconnect)

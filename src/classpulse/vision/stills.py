@@ -185,7 +185,10 @@ def _refusal(data: bytes, *, name: str, kind: header.Kind | None) -> str:
     if kind == "heif":
         return f"'{name}' is a HEIC or AVIF image, which is not supported: save it as JPEG or PNG"
     found = f"its content is a {kind}" if kind else "its content is something else"
-    return f"'{name}' is not an image: {found}; allowed are JPEG, PNG, BMP, WebP and TIFF"
+    return (
+        f"'{name}' is not an image: {found}; allowed are JPEG, PNG, BMP, WebP and TIFF: give the "
+        "original file"
+    )
 
 
 def _decode(

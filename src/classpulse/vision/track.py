@@ -66,6 +66,7 @@ class Tracker:
         self.buffer = buffer
         self.min_overlap = min_overlap
         self.subjects = 0
+        self._last = 0.0
         self._tracks: list[_Track] = []
 
     def update(self, faces: Faces, t: float) -> Faces:
@@ -75,11 +76,7 @@ class Tracker:
             faces: detections of one frame.
             t: seconds; must not decrease from call to call.
         """
-        # an unconfirmed track that misses one frame was most likely a false box
-        self._tracks = [
-            tr for tr in self._tracks if tr.number > 0 or t - tr.seen <= self.max_gap / 3
-        ]
-        self._tracks = [tr for tr in self._tracks if t - tr.seen <= self.max_gap]
+        self._drop_lost(t)
         numbers = np.full(len(faces), UNCONFIRMED, dtype=np.int64)
         strong = faces.score >= self.start_score
         free = list(self._tracks)
@@ -97,6 +94,18 @@ class Tracker:
                     started.append(track)
         self._tracks += started
         return Faces(faces.box, faces.score, faces.landmarks, numbers)
+
+    def _drop_lost(self, t: float) -> None:
+        """Forget who is out of sight too long; a box seen once and then missed was no face.
+
+        What was seen in the last frame always stays, however long ago that was.
+        """
+        self._tracks = [
+            tr
+            for tr in self._tracks
+            if tr.seen >= self._last or (tr.number > 0 and t - tr.seen <= self.max_gap)
+        ]
+        self._last = t
 
     def forget(self) -> None:
         """Drop all tracks: faces seen next are new subjects. Numbers go on."""

@@ -42,8 +42,8 @@ class VideoSource:
     """The pictures of one video; read once.
 
     `index` counts decoded frames. Damaged parts are left out and reported with one warning at the
-    end, as long as at least one frame was decoded. `duration` is known after entering, and stays
-    None where the file does not tell.
+    end, as long as at least one frame was decoded. `duration` is what the file announces (None
+    where it does not tell), corrected after the last frame when the pictures end much earlier.
 
     Args:
         file: a path, or a binary stream that is read from its position and stays open.
@@ -73,7 +73,7 @@ class VideoSource:
         if container is None:
             raise InputError(
                 f"'{self.name}' is not a readable video: {reason}; it may be cut off, damaged or "
-                f"of another type{self._pipe_hint()}"
+                f"of another type: copy or export the file again{self._pipe_hint()}"
             )
         self._container = container
         try:
@@ -149,15 +149,18 @@ class VideoSource:
     def _report(self, end: float) -> None:
         if self._broken:
             logger.warning("'%s': %d damaged parts were left out", self.name, self._broken)
-        if self.duration is not None and end < self.duration - SHORT_SECONDS - 1 / _rate(
-            self._stream
-        ):
+        seen = end + 1 / _rate(self._stream)
+        if self.duration is None or seen >= self.duration - SHORT_SECONDS:
+            return
+        # Matroska counts from 0 also where the pictures start later
+        if seen + (_start_time(self._stream) or 0.0) < self.duration - SHORT_SECONDS:
             logger.warning(
                 "'%s': pictures end at %.1f s of the %.1f s announced; the file may be cut off",
                 self.name,
                 end,
                 self.duration,
             )
+        self.duration = seen
 
 
 def open_container(file: str | BinaryIO) -> tuple[InputContainer | None, str]:

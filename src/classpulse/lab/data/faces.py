@@ -58,10 +58,11 @@ def load_fer2013(path: Path, *, part: str, votes_path: Path | None = None) -> Fa
     images: list[NDArray[np.uint8]] = []
     emotion: list[int] = []
     with _open_text(path) as stream:
-        for line, row in enumerate(csv.DictReader(stream), start=2):
+        reader = csv.DictReader(stream)
+        for row in reader:
             if row.get("Usage") == part:
-                images.append(_pixels(row, path, line))
-                emotion.append(_emotion(row, path, line))
+                images.append(_pixels(row, path, reader.line_num))
+                emotion.append(_emotion(row, path, reader.line_num))
     if not images:
         raise InputError(f"{path} has no rows with Usage = {part}")
     votes = None if votes_path is None else _votes(votes_path, part, len(images))
@@ -90,7 +91,10 @@ def _open_text(path: Path) -> IO[str]:
 
 
 def _pixels(row: dict[str, str], path: Path, line: int) -> NDArray[np.uint8]:
-    values = np.array((row.get("pixels") or "").split(), dtype=np.int64)
+    try:
+        values = np.array((row.get("pixels") or "").split(), dtype=np.int64)
+    except (ValueError, OverflowError) as error:
+        raise InputError(f"{path}, line {line}: pixels must be whole numbers: {error}") from None
     if values.size != SIDE * SIDE or values.min() < 0 or values.max() > 255:
         raise InputError(
             f"{path}, line {line}: {values.size} pixel values, needs {SIDE * SIDE} in 0..255"
@@ -100,7 +104,7 @@ def _pixels(row: dict[str, str], path: Path, line: int) -> NDArray[np.uint8]:
 
 def _emotion(row: dict[str, str], path: Path, line: int) -> int:
     text = row.get("emotion") or ""
-    if not text.isdigit() or int(text) >= len(FER2013_7):
+    if not text.isdecimal() or int(text) >= len(FER2013_7):
         raise InputError(f"{path}, line {line}: emotion '{text}', needs 0..{len(FER2013_7) - 1}")
     return int(text)
 
@@ -111,10 +115,19 @@ def _votes(path: Path, part: str, rows: int) -> NDArray[np.int64]:
         absent = set(FERPLUS_VOTES) - set(reader.fieldnames or ())
         if absent:
             raise InputError(f"{path} lacks the FER+ columns {sorted(absent)}")
-        votes = [[int(r[c]) for c in FERPLUS_VOTES] for r in reader if r["Usage"] == part]
+        votes = [
+            _vote_row(row, path, reader.line_num) for row in reader if row.get("Usage") == part
+        ]
     if len(votes) != rows:
         raise InputError(
             f"{path} has {len(votes)} rows of {part} but the pictures have {rows}: the two files "
             "are joined by row position and must hold the same rows"
         )
     return np.asarray(votes, dtype=np.int64)
+
+
+def _vote_row(row: dict[str, str], path: Path, line: int) -> list[int]:
+    cells = [row[column] or "" for column in FERPLUS_VOTES]
+    if not all(cell.isdecimal() for cell in cells):
+        raise InputError(f"{path}, line {line}: votes must be whole numbers: {', '.join(cells)}")
+    return [int(cell) for cell in cells]

@@ -1,0 +1,153 @@
+"""Numbers from probabilities and truth, each with n and a bootstrap interval."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
+
+from classpulse.core.errors import ShapeError
+from classpulse.core.records import Interval, Scores
+
+RESAMPLES = 1000
+ECE_BINS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Results of one head on one data set.
+
+    Args:
+        n: rows with a label.
+        accuracy, macro_f1: with 95 % bootstrap intervals.
+        ece: expected calibration error of the shipped probabilities (15 equal-width bins).
+        ece_uncalibrated: the same with the card's temperature undone.
+        confusion: (k, k) counts, rows are the truth.
+        per_class: label -> precision, recall, f1, n.
+    """
+
+    n: int
+    accuracy: Interval
+    macro_f1: Interval
+    ece: float
+    ece_uncalibrated: float
+    confusion: NDArray[np.int64]
+    per_class: dict[str, dict[str, float]]
+
+
+def evaluate_scores(
+    scores: Scores, truth: NDArray[np.int64], *, temperature: float = 1.0, seed: int = 0
+) -> Evaluation:
+    """Evaluate probabilities against labels.
+
+    Args:
+        scores: n rows over k labels.
+        truth: (n,) labels; rows with -1 have none and are left out.
+        temperature: that is already inside `scores`, to tell what it changed.
+        seed: of the bootstrap.
+
+    Raises:
+        ShapeError: the lengths differ or no row has a label.
+    """
+    if len(truth) != len(scores):
+        raise ShapeError(f"{len(scores)} scores but {len(truth)} labels")
+    known = truth >= 0
+    if not known.any():
+        raise ShapeError("no row has a label")
+    probs, truth = scores.probs[known], truth[known]
+    predicted = probs.argmax(axis=1)
+    k = len(scores.space)
+    right = (predicted == truth).astype(np.float64)
+    return Evaluation(
+        n=len(truth),
+        accuracy=bootstrap(lambda rows: float(right[rows].mean()), len(truth), seed=seed),
+        macro_f1=bootstrap(
+            lambda rows: _macro_f1(truth[rows], predicted[rows], k), len(truth), seed=seed
+        ),
+        ece=expected_calibration_error(probs, truth),
+        ece_uncalibrated=expected_calibration_error(heat(probs, 1 / temperature), truth),
+        confusion=confusion_matrix(truth, predicted, labels=np.arange(k)),
+        per_class=_per_class(truth, predicted, scores.space.names),
+    )
+
+
+def _macro_f1(truth: NDArray[np.int64], predicted: NDArray[np.int64], k: int) -> float:
+    labels = np.arange(k)
+    return float(f1_score(truth, predicted, labels=labels, average="macro", zero_division=0))
+
+
+def _per_class(
+    truth: NDArray[np.int64], predicted: NDArray[np.int64], names: tuple[str, ...]
+) -> dict[str, dict[str, float]]:
+    rows = precision_recall_fscore_support(
+        truth, predicted, labels=np.arange(len(names)), zero_division=0
+    )
+    keys = ("precision", "recall", "f1", "n")
+    return {
+        name: {key: round(float(column[i]), 4) for key, column in zip(keys, rows, strict=True)}
+        for i, name in enumerate(names)
+    }
+
+
+def bootstrap(statistic: Callable[[Any], float], n: int, *, seed: int) -> Interval:
+    """Value on all rows with its 95 % percentile interval (Efron 1979).
+
+    Args:
+        statistic: takes row numbers (m,), gives a number.
+        n: number of rows.
+    """
+    random = np.random.default_rng(seed)
+    value = statistic(np.arange(n))
+    draws = [statistic(random.integers(0, n, n)) for _ in range(RESAMPLES)]
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return Interval(value, min(float(low), value), max(float(high), value))
+
+
+def expected_calibration_error(probs: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
+    """Mean gap between confidence and accuracy over equal-width bins (Naeini et al. 2015)."""
+    confidence = probs.max(axis=1)
+    right = probs.argmax(axis=1) == truth
+    place = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
+    gaps = [
+        abs(float(confidence[place == b].mean()) - float(right[place == b].mean()))
+        * float((place == b).mean())
+        for b in np.unique(place)
+    ]
+    return float(sum(gaps))
+
+
+def heat(probs: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
+    """Probabilities of the same logits at another temperature: softmax(log p / T)."""
+    logs = np.log(np.maximum(probs, 1e-30)) / temperature
+    raised = np.exp(logs - logs.max(axis=1, keepdims=True))
+    return np.asarray(raised / raised.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+def fit_temperature(probs: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
+    """The temperature that minimizes the negative log-likelihood (Guo et al. 2017).
+
+    Args:
+        probs: (n, k) at temperature 1.
+        truth: (n,) labels, none missing.
+    """
+    from scipy.optimize import minimize_scalar
+
+    rows = np.arange(len(truth))
+
+    def loss(log_t: float) -> float:
+        picked = heat(probs, float(np.exp(log_t)))[rows, truth]
+        return float(-np.log(np.maximum(picked, 1e-30)).mean())
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-2.0, 2.0), method="bounded").x))
+
+
+def cross_fitted_ece(probs: NDArray[np.float32], truth: NDArray[np.int64], *, seed: int) -> float:
+    """ECE after temperature scaling when each half is scaled by the other half's temperature."""
+    order = np.random.default_rng(seed).permutation(len(truth))
+    halves = order[: len(order) // 2], order[len(order) // 2 :]
+    scaled = np.empty_like(probs)
+    for fit_on, used_on in (halves, halves[::-1]):
+        scaled[used_on] = heat(probs[used_on], fit_temperature(probs[fit_on], truth[fit_on]))
+    return expected_calibration_error(scaled, truth)

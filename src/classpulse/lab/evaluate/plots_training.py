@@ -1,0 +1,184 @@
+"""Plots of a training run and of the data: curves, settings, an embedding, pictures."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classpulse.core.errors import InputError, PrivacyError, ShapeError
+from classpulse.lab.evaluate.figures import (
+    CARD,
+    MUTED,
+    RULE,
+    build_axes,
+    marker,
+    percent_axis,
+    range_of,
+    styled,
+    tone,
+)
+from classpulse.lab.evaluate.resample import Labels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LogRow = Mapping[str, Any]
+UNLABELED = "no label"
+
+
+@styled
+def draw_learning_curves(rows: Sequence[LogRow]) -> "Figure":
+    """Loss and validation accuracy by epoch.
+
+    Args:
+        rows: of a run's `log.jsonl`: number, side (pixels), loss, accuracy {head: share}.
+
+    Raises:
+        InputError: no rows.
+    """
+    if not rows:
+        raise InputError("the log has no finished epoch yet: there is nothing to draw")
+    figure, (left, right) = build_axes(7.4, 3.0, columns=2)
+    epochs = [row["number"] for row in rows]
+    left.plot(epochs, [row["loss"] for row in rows], color=tone(0), marker=marker(0))
+    left.set_ylabel("training loss")
+    heads = list(rows[-1]["accuracy"])
+    for i, head in enumerate(heads):
+        values = [row["accuracy"][head] for row in rows]
+        right.plot(epochs, values, color=tone(i), marker=marker(i), label=head)
+    shares = [share for row in rows for share in row["accuracy"].values()]
+    percent_axis(right, "validation accuracy", low=range_of(shares)[0], high=range_of(shares)[1])
+    for axes in (left, right):
+        axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        _mark_sides(axes, rows)
+    figure.legend(loc="outside upper right", ncols=len(heads))
+    return figure
+
+
+def _mark_sides(axes: "Axes", rows: Sequence[LogRow]) -> None:
+    """A line where training goes on with larger faces."""
+    for before, after in pairwise(rows):
+        if before["side"] != after["side"]:
+            at = (before["number"] + after["number"]) / 2
+            axes.axvline(at, color=MUTED, linewidth=1, linestyle=":")
+            axes.annotate(
+                f"{after['side']} px",
+                (at, 1),
+                xycoords=("data", "axes fraction"),
+                xytext=(3, -1),
+                textcoords="offset points",
+                va="top",
+                fontsize=8,
+                color=MUTED,
+            )
+
+
+@styled
+def draw_hyperparameters(
+    runs: Sequence[Mapping[str, float]], settings: Mapping[str, str], *, metric: str = "accuracy"
+) -> "Figure":
+    """A metric against each setting: a dot for every run, a line through the means.
+
+    Args:
+        runs: settings and metric (a share in [0, 1]) of every run.
+        settings: key in `runs` -> label with unit, such as {"kernel": "kernel size, pixels"}.
+        metric: key in `runs`.
+    """
+    figure, panels = build_axes(2.5 * len(settings) + 0.5, 2.7, columns=len(settings), sharey=True)
+    low, high = range_of([run[metric] for run in runs], step=0.05)
+    for i, (axes, (key, label)) in enumerate(zip(panels, settings.items(), strict=True)):
+        values = sorted({run[key] for run in runs})
+        at = {value: x for x, value in enumerate(values)}  # even steps: 16, 32, 64 are not
+        means = [float(np.mean([r[metric] for r in runs if r[key] == v])) for v in values]
+        axes.plot(range(len(values)), means, color=tone(i), linewidth=1.5, zorder=1)
+        axes.plot(
+            [at[run[key]] for run in runs],
+            [run[metric] for run in runs],
+            marker(i),
+            color=tone(i),
+            markeredgecolor=CARD,
+            alpha=0.85,
+        )
+        axes.set_xticks(range(len(values)), [f"{value:g}" for value in values])
+        axes.set(xlabel=label, xlim=(-0.5, len(values) - 0.5))
+        percent_axis(axes, metric.replace("_", " "), low=low, high=high)
+        axes.label_outer()
+    return figure
+
+
+def embed_tsne(features: NDArray[np.float32], *, seed: int = 0) -> NDArray[np.float32]:
+    """t-SNE (van der Maaten and Hinton 2008) of (n, d) features into (n, 2), n >= 5.
+
+    Starts from the principal components; perplexity 30, less for fewer than 90 rows.
+    """
+    from sklearn.manifold import TSNE
+
+    n = len(features)
+    if features.ndim != 2 or n < 5:
+        raise ShapeError(f"t-SNE needs (n, d) features with n >= 5, not {features.shape}")
+    start = "pca" if features.shape[1] >= 2 else "random"
+    embed = TSNE(2, perplexity=min(30.0, (n - 1) / 3), init=start, random_state=seed, n_jobs=1)
+    return np.asarray(embed.fit_transform(features), dtype=np.float32)
+
+
+@styled
+def draw_embedding(points: NDArray[np.float32], truth: Labels, names: Sequence[str]) -> "Figure":
+    """(n, 2) points in the color and marker of their label; distances between clusters say
+    nothing."""
+    figure, [axes] = build_axes(5.6, 4.2)
+    missing = truth < 0
+    if missing.any():
+        axes.scatter(*points[missing].T, s=10, color=RULE, marker="o", label=UNLABELED)
+    for i, name in enumerate(names):
+        rows = truth == i
+        if rows.any():
+            axes.scatter(
+                *points[rows].T,
+                s=16,
+                color=tone(i),
+                marker=marker(i),
+                alpha=0.75,
+                linewidths=0.4,
+                edgecolors=CARD,
+                label=name,
+            )
+    axes.set(xticks=[], yticks=[], xlabel="t-SNE 1, no unit", ylabel="t-SNE 2, no unit")
+    axes.set_aspect("equal", adjustable="datalim")
+    figure.legend(loc="outside right upper", markerscale=1.6)
+    return figure
+
+
+@styled
+def draw_samples(
+    images: NDArray[np.uint8],
+    captions: Sequence[str],
+    *,
+    allow_pictures: bool,
+    columns: int = 8,
+) -> "Figure":
+    """A grid of pictures (n, h, w) or (n, h, w, 3) with a line of text over each.
+
+    Raises:
+        PrivacyError: `allow_pictures` is not set: these are pictures of people.
+        ShapeError: no pictures, or not as many captions.
+    """
+    if not allow_pictures:
+        raise PrivacyError(
+            "a sample grid shows people's faces and stays off: ask for it with allow_pictures "
+            "only if the data's licence and the people's consent cover the file that is written"
+        )
+    if not len(images) or len(images) != len(captions):
+        raise ShapeError(f"a grid needs pictures, each with a caption: {images.shape}")
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    figure, panels = build_axes(1.05 * columns + 0.2, 1.3 * rows + 0.1, rows=rows, columns=columns)
+    for i, axes in enumerate(panels):
+        axes.set_axis_off()
+        if i < len(images):
+            axes.imshow(images[i], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            axes.set_title(captions[i], fontsize=8, fontweight="normal", loc="center", pad=2)
+    return figure

@@ -1,0 +1,98 @@
+"""Numbers for engagement as a quantity, and for speed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from classpulse.core.errors import ShapeError
+from classpulse.core.records import Interval
+from classpulse.lab.evaluate.resample import Values, bootstrap_many
+
+
+@dataclass(frozen=True, slots=True)
+class Regression:
+    """Errors of a predicted quantity, with 95 % bootstrap intervals.
+
+    Args:
+        n: pairs with a true value.
+        missing: pairs without one, left out.
+        mse: mean squared error, in the square of the quantity's unit.
+        mae: mean absolute error, in its unit.
+        r2: 1 - residual / total sum of squares; None where the truth does not vary.
+    """
+
+    n: int
+    missing: int
+    mse: Interval
+    mae: Interval
+    r2: Interval | None
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """Speed of repeated runs over the same number of items.
+
+    Args:
+        per_second: items per second, S = 1 / T with T the mean seconds per item; the interval
+            is over runs and None for a single one.
+        value: S itself.
+        seconds_per_item: T.
+        runs: number of runs.
+    """
+
+    value: float
+    per_second: Interval | None
+    seconds_per_item: float
+    runs: int
+
+
+def score_regression(truth: ArrayLike, predicted: ArrayLike, *, seed: int = 0) -> Regression:
+    """MSE, MAE and R2 of predicted (n,) against true (n,) values; a NaN truth is missing.
+
+    Raises:
+        ShapeError: the lengths differ, no true value is left, or a prediction is not finite.
+    """
+    wanted, got = np.asarray(truth, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
+    if wanted.ndim != 1 or wanted.shape != got.shape:
+        raise ShapeError(f"truth {wanted.shape} and prediction {got.shape} need one shape (n,)")
+    known = np.isfinite(wanted)
+    wanted, got = wanted[known], got[known]
+    if not len(wanted) or not np.isfinite(got).all():
+        raise ShapeError("regression needs a true value at least, and finite predictions")
+    mse, mae, r2 = bootstrap_many(
+        lambda rows: _errors(wanted[rows], got[rows]), len(wanted), seed=seed
+    )
+    assert mse is not None and mae is not None  # finite for finite pairs
+    return Regression(len(wanted), int((~known).sum()), mse, mae, r2)
+
+
+def _errors(truth: Values, predicted: Values) -> Values:
+    residual = truth - predicted
+    spread = float(((truth - truth.mean()) ** 2).sum())
+    # a constant truth can leave rounding noise in place of 0
+    flat = np.ptp(truth) == 0
+    r2 = np.nan if flat else 1 - float((residual**2).sum()) / spread
+    return np.array([(residual**2).mean(), np.abs(residual).mean(), r2])
+
+
+def score_throughput(seconds: ArrayLike, items: int, *, seed: int = 0) -> Throughput:
+    """Items per second from measured runs.
+
+    Args:
+        seconds: (m,) duration of each run, after a warm-up that is not among them.
+        items: number of items in each run.
+
+    Raises:
+        ShapeError: no run, a duration that is not positive, or no items.
+    """
+    runs = np.atleast_1d(np.asarray(seconds, dtype=np.float64))
+    if runs.ndim != 1 or not runs.size or not (runs > 0).all() or items < 1:
+        raise ShapeError("throughput needs runs (m,) of more than 0 seconds and items >= 1")
+    value = items / float(runs.mean())
+    interval = None
+    if len(runs) > 1:
+        [interval] = bootstrap_many(
+            lambda rows: np.array([items / runs[rows].mean()]), len(runs), seed=seed
+        )
+    return Throughput(value, interval, 1 / value, len(runs))

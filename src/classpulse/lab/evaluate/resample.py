@@ -1,0 +1,120 @@
+"""Bootstrap draws: of rows for any statistic, of confusion matrices for everything that is counted.
+
+Accuracy, precision, recall and F1 see a resample of n rows only through its confusion matrix, and
+that matrix is a multinomial draw over the cells. Drawing it directly has the same distribution as
+drawing rows (Efron 1979) and takes milliseconds for a thousand resamples.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix
+
+from classpulse.core.records import Interval
+from classpulse.lab.evaluate.metrics import RESAMPLES
+
+PAIRED_RESAMPLES = 10_000  # the smallest p-value of a paired bootstrap is 2 / 10,001
+
+Labels = NDArray[np.int64]
+Counts = NDArray[np.int64]
+Values = NDArray[np.float64]
+
+
+def interval_of(value: float, draws: Values) -> Interval:
+    """`value` with the 95 % percentile interval of its draws.
+
+    Args:
+        value: the statistic on all rows, finite.
+        draws: (m,) the statistic on resamples; NaN draws are left out.
+    """
+    low, high = np.percentile(draws[np.isfinite(draws)], [2.5, 97.5])
+    return Interval(value, min(float(low), value), max(float(high), value))
+
+
+def interval_if_defined(value: float, draws: Values) -> Interval | None:
+    """The same, or None where the statistic is not defined on all rows."""
+    if not np.isfinite(value) or not np.isfinite(draws).any():
+        return None
+    return interval_of(value, draws)
+
+
+def bootstrap_many(
+    statistic: Callable[[NDArray[np.int64]], Values], n: int, *, seed: int
+) -> list[Interval | None]:
+    """95 % intervals of m statistics that share their resamples.
+
+    Args:
+        statistic: row numbers (r,) -> (m,) values, NaN where one is undefined.
+        n: number of rows.
+    """
+    random = np.random.default_rng(seed)
+    values = statistic(np.arange(n))
+    draws = np.stack([statistic(random.integers(0, n, n)) for _ in range(RESAMPLES)])
+    return [
+        interval_if_defined(float(v), column) for v, column in zip(values, draws.T, strict=True)
+    ]
+
+
+def count_confusion(truth: Labels, predicted: Labels, k: int) -> Counts:
+    """(k, k) counts, rows are the truth."""
+    return np.asarray(confusion_matrix(truth, predicted, labels=np.arange(k)), dtype=np.int64)
+
+
+def draw_confusions(confusion: Counts, *, seed: int, resamples: int = RESAMPLES) -> Counts:
+    """(resamples, k, k) confusion matrices of bootstrap resamples of the counted rows."""
+    n = int(confusion.sum())
+    random = np.random.default_rng(seed)
+    flat = random.multinomial(n, confusion.ravel() / n, size=resamples)
+    return flat.reshape(resamples, *confusion.shape)
+
+
+def draw_paired(
+    truth: Labels, first: Labels, second: Labels, k: int, *, seed: int
+) -> tuple[Counts, Counts]:
+    """Confusion matrices of two predictors on the same resamples of rows.
+
+    Args:
+        truth, first, second: (n,) labels in 0..k-1 of the same rows.
+
+    Returns:
+        Two (PAIRED_RESAMPLES, k, k) arrays.
+    """
+    cells, counts = np.unique(np.stack([truth, first, second]), axis=1, return_counts=True)
+    random = np.random.default_rng(seed)
+    draws = random.multinomial(counts.sum(), counts / counts.sum(), size=PAIRED_RESAMPLES)
+    both = []
+    for predicted in cells[1:]:
+        place = np.zeros((cells.shape[1], k * k), dtype=np.int64)
+        place[np.arange(cells.shape[1]), cells[0] * k + predicted] = 1
+        both.append((draws @ place).reshape(-1, k, k))
+    return both[0], both[1]
+
+
+def rates(confusion: Counts) -> Values:
+    """(..., 3, k) precision, recall and F1 from counts (..., k, k); NaN where it is 0 / 0."""
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
+    predicted, actual = confusion.sum(axis=-2), confusion.sum(axis=-1)
+    with np.errstate(invalid="ignore"):
+        parts = hits / predicted, hits / actual, 2 * hits / (predicted + actual)
+    return np.stack(parts, axis=-2)
+
+
+def accuracy_of(confusion: Counts) -> Values:
+    """(...) share of rows on the diagonal of counts (..., k, k); NaN without rows."""
+    hits = np.trace(confusion, axis1=-2, axis2=-1)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(hits / confusion.sum(axis=(-2, -1)), dtype=np.float64)
+
+
+def macro_f1_of(confusion: Counts, *, skip_absent: bool = False) -> Values:
+    """(...) mean F1 over the k classes of counts (..., k, k).
+
+    Args:
+        skip_absent: leave out classes that neither the truth nor the prediction has; otherwise
+            they count as 0, as in `metrics.evaluate_scores` (`zero_division` of scikit-learn).
+    """
+    f1 = rates(confusion)[..., 2, :]
+    defined = np.isfinite(f1)
+    k = defined.sum(axis=-1) if skip_absent else f1.shape[-1]
+    return np.asarray(np.where(defined, f1, 0.0).sum(axis=-1) / np.maximum(k, 1), dtype=np.float64)

@@ -1,0 +1,91 @@
+"""The documentation is checked like code: links, commands, tables and examples."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from classpulse import cli
+from classpulse.core.labels import SPACES
+from classpulse.engage.score import PRESETS
+from classpulse.room.privacy import PROFILES
+from classpulse.runtime.model import shipped_models
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_every_local_link_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_readme_says_the_law_before_anything_else() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert text.index("Art. 5(1)(f)") < text.index("classpulse.analyze")
+    assert text.index("Expressions are not feelings") < text.index("classpulse.analyze")
+
+
+def test_every_command_named_in_the_readme_exists() -> None:
+    named = set(re.findall(r"[`$] ?classpulse ([a-z]+)", (ROOT / "README.md").read_text()))
+    shown = CliRunner().invoke(cli.app, ["--help"]).output
+    assert {word for word in named if word not in shown} == set()
+    assert {"analyze", "engage", "models", "evaluate", "train"} <= named
+
+
+def test_every_option_of_analyze_named_in_the_docs_exists() -> None:
+    text = "".join(page.read_text() for page in PAGES if page.name in {"README.md", "privacy.md"})
+    options = set(re.findall(r"(--[a-z][a-z-]+)", text)) - {"--votes"}
+    shown = CliRunner().invoke(cli.app, ["analyze", "--help"], env={"COLUMNS": "200"}).output
+    assert {option for option in options if option not in shown} == set()
+
+
+def test_the_worked_example_prints_what_the_page_says(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "engagement.md").read_text()
+    printed = json.loads(re.search(r"^\{.*\}$", page, re.M)[0])
+    rows = re.search(r"with the rows \(happiness, sadness, anger\) (.*?)\.\s", page)[1].split(" / ")
+    file = tmp_path / "example.csv"
+    file.write_text("\n".join(["happiness,sadness,anger", *(r.replace(" ", ",") for r in rows)]))
+    result = CliRunner().invoke(cli.app, ["engage", "apply", str(file), "--json"])
+    assert json.loads(result.output) == printed
+
+
+def test_the_engagement_page_has_the_weights_of_the_code() -> None:
+    page = (ROOT / "docs" / "engagement.md").read_text()
+    for name, preset in PRESETS.items():
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{name}`"))
+        assert f"{preset.intercept:.2f}" in row
+        for by_label in preset.weights.values():
+            for label, weight in by_label.items():
+                assert re.search(rf"{label} [+-]?{abs(weight):g}0?\b", row), (name, label)
+
+
+def test_the_architecture_page_names_every_room() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    rooms = {p.name for p in (ROOT / "src" / "classpulse").iterdir() if p.is_dir()} - {
+        "__pycache__"
+    }
+    assert {room for room in rooms if f"  {room}/" not in page} == set()
+
+
+def test_profiles_are_documented() -> None:
+    text = "".join(page.read_text() for page in PAGES)
+    assert [name for name in PROFILES if name not in text] == []
+
+
+def test_every_shipped_model_has_its_hash_in_the_docs() -> None:
+    page = (ROOT / "docs" / "model.md").read_text()
+    for name, folder in shipped_models().items():
+        card = json.loads((folder / "card.json").read_text())
+        assert name in page
+        assert card["sha256"][:16] in page
+
+
+def test_label_orders_live_in_one_module_only() -> None:
+    for space in SPACES.values():
+        order = re.compile(r'"\s*,\s*"'.join(space.names))
+        hits = [p for p in (ROOT / "src").rglob("*.py") if order.search(p.read_text())]
+        assert [p.name for p in hits if p.name != "labels.py"] == []

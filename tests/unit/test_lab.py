@@ -1,0 +1,598 @@
+"""The lab on tiny data: readers, targets, losses, augmentation, training, recipes, export."""
+
+import csv
+import gzip
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from builders import SPEC, build_card, votes
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+torch = pytest.importorskip("torch")
+
+from classpulse.core.card import save_card  # noqa: E402
+from classpulse.core.errors import InputError, ModelError  # noqa: E402
+from classpulse.core.labels import FERPLUS_VOTES, LEARNING_STATE_4  # noqa: E402
+from classpulse.lab.data.faces import (  # noqa: E402
+    FaceSet,
+    load_fer2013,
+    repeated_in,
+    without_blank,
+)
+from classpulse.lab.export import (  # noqa: E402
+    Calibrated,
+    build_heads,
+    export_onnx,
+    save_artefact,
+)
+from classpulse.lab.models.residual import ResidualFace  # noqa: E402
+from classpulse.lab.recipe import Network, Recipe, Schedule, load_recipe  # noqa: E402
+from classpulse.lab.train.augment import Augment, augment_batch, draw_mixup, shrink  # noqa: E402
+from classpulse.lab.train.loop import Epoch, fit, multi_head_loss  # noqa: E402
+from classpulse.lab.train.run import build_network, predict_logits, prepare_all  # noqa: E402
+from classpulse.lab.train.targets import HEAD_SPACES, hard_labels, soft_targets  # noqa: E402
+from classpulse.runtime.model import OnnxModel  # noqa: E402
+
+PIXELS = " ".join(["128"] * 2304)
+
+
+# --- reading FER2013 -----------------------------------------------------------------------------
+
+
+def write_fer(path: Path, *rows: tuple[object, object, object]) -> Path:
+    """A FER2013 file of (emotion, pixels, Usage)."""
+    lines = ["emotion,pixels,Usage", *(",".join(map(str, row)) for row in rows)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def write_votes(path: Path, *rows: tuple[str, list[Any]]) -> Path:
+    """A FER+ file of (Usage, ten votes)."""
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["Usage", "Image name", *FERPLUS_VOTES])
+        writer.writerows([usage, "", *row] for usage, row in rows)
+    return path
+
+
+def test_a_part_is_read(tmp_path: Path) -> None:
+    rows = [(3, PIXELS, "Training"), (6, PIXELS, "PublicTest"), (0, PIXELS, "Training")]
+    faces = load_fer2013(write_fer(tmp_path / "f.csv", *rows), part="Training")
+    assert faces.emotion.tolist() == [3, 0] and faces.images.shape == (2, 48, 48)
+
+
+def test_pixels_are_read_row_by_row(tmp_path: Path) -> None:
+    values = np.arange(2304) % 256
+    path = write_fer(tmp_path / "f.csv", (0, " ".join(map(str, values)), "Training"))
+    faces = load_fer2013(path, part="Training")
+    assert np.array_equal(faces.images[0], values.reshape(48, 48))
+
+
+def test_a_gzipped_file_is_the_same(tmp_path: Path) -> None:
+    plain = write_fer(tmp_path / "f.csv", (3, PIXELS, "Training"))
+    packed = tmp_path / "f.csv.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    one, two = (load_fer2013(path, part="Training") for path in (plain, packed))
+    assert np.array_equal(one.images, two.images)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ((3, "1 2 3", "Training"), "line 3: 3 pixel values, needs 2304"),
+        ((3, "", "Training"), "line 3: 0 pixel values"),
+        ((3, PIXELS.replace("128", "256", 1), "Training"), "line 3: 2304 pixel values"),
+        ((3, PIXELS.replace("128", "-1", 1), "Training"), "line 3: 2304 pixel values"),
+        ((3, PIXELS.replace("128", "x", 1), "Training"), "line 3: pixels must be whole numbers"),
+        ((3, PIXELS.replace("128", "9" * 30, 1), "Training"), "line 3: pixels must be whole"),
+        ((7, PIXELS, "Training"), "line 3: emotion '7', needs 0..6"),
+        ((-1, PIXELS, "Training"), "line 3: emotion '-1'"),
+        (("happy", PIXELS, "Training"), "line 3: emotion 'happy'"),
+        (("", PIXELS, "Training"), "line 3: emotion ''"),
+        (("²", PIXELS, "Training"), "line 3: emotion '²'"),
+    ],
+    ids=lambda row: str(row)[:30],
+)
+def test_a_malformed_row_is_named_by_its_line(
+    tmp_path: Path, row: tuple[object, object, object], message: str
+) -> None:
+    path = write_fer(tmp_path / "f.csv", (3, PIXELS, "Training"), row)
+    with pytest.raises(InputError, match=message):
+        load_fer2013(path, part="Training")
+
+
+def test_the_line_counts_empty_lines(tmp_path: Path) -> None:
+    path = tmp_path / "f.csv"
+    path.write_text("emotion,pixels,Usage\n\n\n9,1 2,Training\n")
+    with pytest.raises(InputError, match="line 4"):
+        load_fer2013(path, part="Training")
+
+
+def test_an_unknown_part_lists_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Training, PublicTest, PrivateTest, not 'Test'"):
+        load_fer2013(tmp_path / "f.csv", part="Test")
+
+
+def test_a_part_without_rows_is_named(tmp_path: Path) -> None:
+    path = write_fer(tmp_path / "f.csv", (3, PIXELS, "Training"))
+    with pytest.raises(InputError, match="no rows with Usage = PublicTest"):
+        load_fer2013(path, part="PublicTest")
+
+
+@pytest.mark.parametrize("name", ["f.csv", "f.csv.gz"])
+def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=f"cannot read .*{name}"):
+        load_fer2013(tmp_path / name, part="Training")
+
+
+def with_votes(tmp_path: Path, *rows: tuple[str, list[Any]]) -> FaceSet:
+    fer = write_fer(tmp_path / "f.csv", (3, PIXELS, "Training"), (0, PIXELS, "Training"))
+    path = write_votes(tmp_path / "v.csv", *rows)
+    return load_fer2013(fer, part="Training", votes_path=path)
+
+
+def test_votes_are_joined_by_row(tmp_path: Path) -> None:
+    happy, angry = votes(happiness=10), votes(anger=9, NF=1)
+    faces = with_votes(tmp_path, ("Training", happy), ("PublicTest", happy), ("Training", angry))
+    assert faces.votes is not None and faces.votes.tolist() == [happy, angry]
+
+
+def test_another_number_of_votes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="1 rows of Training but the pictures have 2"):
+        with_votes(tmp_path, ("Training", votes(happiness=10)))
+
+
+@pytest.mark.parametrize("cell", ["", "x", "-1", "1.5"])
+def test_a_malformed_vote_is_named_by_its_line(tmp_path: Path, cell: str) -> None:
+    bad: list[Any] = [*votes(happiness=10)[:-1], cell]
+    with pytest.raises(InputError, match="line 3: votes must be whole numbers"):
+        with_votes(tmp_path, ("Training", votes(happiness=10)), ("Training", bad))
+
+
+def test_a_missing_vote_column_is_named(tmp_path: Path) -> None:
+    fer = write_fer(tmp_path / "f.csv", (3, PIXELS, "Training"))
+    (tmp_path / "v.csv").write_text("Usage,neutral\nTraining,10\n")
+    with pytest.raises(InputError, match=r"lacks the FER\+ columns \['NF', 'anger'"):
+        load_fer2013(fer, part="Training", votes_path=tmp_path / "v.csv")
+
+
+# --- face sets and targets -----------------------------------------------------------------------
+
+
+def build_set(n: int, *, seed: int = 0, table: NDArray[np.int64] | None = None) -> FaceSet:
+    """Random faces with random labels and votes."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 256, (n, 48, 48), dtype=np.uint8)
+    drawn = rng.multinomial(10, [0.1] * 10, size=n) if table is None else table
+    return FaceSet(images, rng.integers(0, 7, n), drawn, "random")
+
+
+def test_blank_pictures_are_dropped() -> None:
+    faces = build_set(4)
+    faces.images[1] = 77
+    assert np.array_equal(without_blank(faces).images, faces.images[[0, 2, 3]])
+
+
+def test_dropping_takes_labels_and_votes_along() -> None:
+    faces = build_set(4)
+    faces.images[1] = 0
+    kept = without_blank(faces)
+    assert kept.emotion.tolist() == faces.emotion[[0, 2, 3]].tolist()
+    assert np.array_equal(kept.votes, faces.votes[[0, 2, 3]])  # type: ignore[index,arg-type]
+
+
+def test_repeated_pictures_are_found() -> None:
+    one, other = build_set(4, seed=1), build_set(4, seed=2)
+    other.images[3] = one.images[2]
+    assert repeated_in(one, other).tolist() == [False, False, True, False]
+
+
+@pytest.mark.parametrize("head", sorted(HEAD_SPACES))
+def test_soft_targets_sum_to_one_or_zero(head: str) -> None:
+    targets = soft_targets(build_set(200), head, smoothing=0.1)
+    sums = targets.sum(axis=1)
+    assert targets.shape == (200, len(HEAD_SPACES[head])) and (targets >= 0).all()
+    assert np.allclose(sums[sums > 0], 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("head", ["emotion", "state"])
+def test_rows_without_a_label_have_no_target(head: str) -> None:
+    faces = build_set(200)
+    known = hard_labels(faces, head) >= 0
+    assert np.array_equal(soft_targets(faces, head, smoothing=0.1).sum(axis=1) > 0, known)
+
+
+def test_smoothing_by_hand() -> None:
+    faces = build_set(1, table=np.array([votes(neutral=10)]))
+    target = soft_targets(faces, "state", smoothing=0.2)[0]
+    focused = LEARNING_STATE_4.index("focused")
+    assert target[focused] == pytest.approx(0.85) and target[0] == pytest.approx(0.05)
+
+
+def test_votes_stay_a_distribution() -> None:
+    faces = build_set(1, table=np.array([votes(happiness=6, neutral=4)]))
+    target = soft_targets(faces, "votes", smoothing=0.1)[0]
+    assert target.tolist() == pytest.approx([0.4, 0.6, 0, 0, 0, 0, 0, 0])
+
+
+@pytest.mark.parametrize("head", ["votes", "state"])
+def test_a_head_without_its_votes_is_refused(head: str) -> None:
+    faces = replace(build_set(2), votes=None)
+    with pytest.raises(InputError, match=rf"'{head}' needs FER\+ votes"):
+        soft_targets(faces, head, smoothing=0.1)
+
+
+# --- the loss ------------------------------------------------------------------------------------
+
+
+def test_the_loss_by_hand() -> None:
+    logits = {"a": torch.log(torch.tensor([[0.5, 0.5], [0.25, 0.75]]))}
+    targets = {"a": torch.tensor([[1.0, 0.0], [0.0, 1.0]])}
+    expected = -(np.log(0.5) + np.log(0.75)) / 2
+    assert multi_head_loss(logits, targets, {"a": 1.0}).item() == pytest.approx(expected)
+
+
+def test_rows_without_a_label_do_not_count() -> None:
+    logits = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    target = torch.eye(3)[[0, 1, 2, 0]]
+    target[2:] = 0
+    whole = multi_head_loss({"a": logits}, {"a": target}, {"a": 1.0})
+    part = multi_head_loss({"a": logits[:2]}, {"a": target[:2]}, {"a": 1.0})
+    assert whole.item() == pytest.approx(part.item())
+
+
+def test_rows_without_a_label_have_no_gradient() -> None:
+    logits = torch.zeros(2, 3, requires_grad=True)
+    target = torch.tensor([[1.0, 0, 0], [0, 0, 0]])
+    multi_head_loss({"a": logits}, {"a": target}, {"a": 1.0}).backward()
+    assert logits.grad is not None
+    assert logits.grad[0].abs().sum() > 0 and logits.grad[1].abs().sum() == 0
+
+
+def test_a_batch_without_any_label_costs_nothing() -> None:
+    loss = multi_head_loss({"a": torch.randn(2, 3)}, {"a": torch.zeros(2, 3)}, {"a": 1.0})
+    assert loss.item() == 0.0
+
+
+def test_heads_are_weighted() -> None:
+    logits, target = torch.zeros(1, 2), torch.tensor([[1.0, 0.0]])
+    loss = multi_head_loss(
+        {"a": logits, "b": logits}, {"a": target, "b": target}, {"a": 1.0, "b": 0.5}
+    )
+    assert loss.item() == pytest.approx(1.5 * np.log(2))
+
+
+# --- augmentation --------------------------------------------------------------------------------
+
+NOTHING = Augment(
+    rotation=0, shift=0, zoom=(1, 1), shear=0, flip=0, light=0, erase=0, mixup=0, mixup_share=0
+)
+
+
+def faces_of(n: int = 4, side: int = 16) -> Any:
+    return torch.randn(n, 1, side, side, generator=torch.Generator().manual_seed(3))
+
+
+def random(seed: int = 0) -> Any:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("side", [8, 12, 16])
+def test_augmented_faces_have_the_wanted_side(side: int) -> None:
+    assert augment_batch(faces_of(), Augment(), side, random()).shape == (4, 1, side, side)
+
+
+def test_augmentation_is_determined_by_the_generator() -> None:
+    one, two = (augment_batch(faces_of(), Augment(), 16, random(5)) for _ in range(2))
+    assert torch.equal(one, two)
+
+
+def test_another_seed_gives_other_faces() -> None:
+    one, two = (augment_batch(faces_of(), Augment(), 16, random(seed)) for seed in (5, 6))
+    assert not torch.equal(one, two)
+
+
+def test_no_strength_changes_nothing() -> None:
+    x = faces_of()
+    assert torch.allclose(augment_batch(x, NOTHING, 16, random()), x, atol=1e-4)
+
+
+def test_flip_is_a_mirror_image() -> None:
+    x = faces_of()
+    flipped = augment_batch(x, replace(NOTHING, flip=1.0), 16, random())
+    assert torch.allclose(flipped, x.flip(3), atol=1e-4)
+
+
+def test_the_given_batch_is_not_changed() -> None:
+    x = faces_of()
+    before = x.clone()
+    augment_batch(x, Augment(flip=1, erase=1), 16, random())
+    assert torch.equal(x, before)
+
+
+def test_erase_leaves_most_of_the_face() -> None:
+    x = faces_of(64, 48)
+    erased = augment_batch(x, replace(NOTHING, erase=1.0), 48, random())
+    share = ((erased - x).abs() > 1e-3).float().mean(dim=(1, 2, 3))
+    assert 0 < share.max() <= 0.25 and (share > 0).float().mean() > 0.9
+
+
+def test_shrinking_averages() -> None:
+    x = torch.arange(16.0).view(1, 1, 4, 4)
+    assert shrink(x, 2).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
+
+
+def test_shrinking_to_the_same_side_is_nothing() -> None:
+    x = faces_of()
+    assert shrink(x, 16) is x
+
+
+@given(st.integers(0, 1000))
+def test_the_first_picture_of_a_mixed_pair_prevails(seed: int) -> None:
+    assert 0.5 <= draw_mixup(Augment(mixup_share=1.0), random(seed)) <= 1.0
+
+
+@pytest.mark.parametrize("how", [Augment(mixup=0.0), Augment(mixup_share=0.0)])
+def test_mixup_can_be_turned_off(how: Augment) -> None:
+    assert {draw_mixup(how, random(seed)) for seed in range(20)} == {1.0}
+
+
+# --- training ------------------------------------------------------------------------------------
+
+
+def build_recipe(**schedule: Any) -> Recipe:
+    """A recipe that trains in a blink, with all heads and all augmentation."""
+    plan = {"sides": ((2, 16),), "batch": 8, "seed": 7} | schedule
+    return Recipe(
+        "tiny",
+        "A recipe for tests.",
+        {"emotion": 1.0, "votes": 0.7, "state": 0.3},
+        SPEC,
+        Network(widths=(8, 8, 16, 16), blocks=1, stem=4, dropout=0.3),
+        Schedule(**plan),
+    )
+
+
+RECIPE = build_recipe()
+
+
+def train(path: Path, *, epochs: int, recipe: Recipe = RECIPE) -> tuple[Any, list[Epoch]]:
+    """A network after at most `epochs` more epochs, going on from the checkpoint at `path`."""
+    faces = build_set(24)
+    targets = {h: torch.from_numpy(soft_targets(faces, h, smoothing=0.1)) for h in recipe.heads}
+    model = build_network(recipe)
+    records = []
+    for epoch in fit(model, prepare_all(faces, recipe.input), targets, recipe, path):
+        records.append(epoch)
+        if len(records) == epochs:
+            break
+    return model, records
+
+
+def test_an_interrupted_run_goes_on_bit_by_bit(tmp_path: Path) -> None:
+    straight, records = train(tmp_path / "a.pt", epochs=2)
+    train(tmp_path / "b.pt", epochs=1)
+    torch.rand(5)  # whatever happened in between
+    resumed, later = train(tmp_path / "b.pt", epochs=1)
+    assert [(r.number, r.loss, r.lr) for r in later] == [
+        (r.number, r.loss, r.lr) for r in records[1:]
+    ]
+    pairs = zip(straight.state_dict().values(), resumed.state_dict().values(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_a_finished_run_has_nothing_left_to_do(tmp_path: Path) -> None:
+    train(tmp_path / "a.pt", epochs=2)
+    assert train(tmp_path / "a.pt", epochs=2)[1] == []
+
+
+def test_a_run_is_determined_by_its_seed(tmp_path: Path) -> None:
+    one, two = (train(tmp_path / f"{i}.pt", epochs=1)[1][0].loss for i in range(2))
+    assert one == two
+
+
+def test_another_seed_is_another_run(tmp_path: Path) -> None:
+    one = train(tmp_path / "a.pt", epochs=1)[1][0].loss
+    two = train(tmp_path / "b.pt", epochs=1, recipe=build_recipe(seed=8))[1][0].loss
+    assert one != two
+
+
+def test_training_lowers_the_loss(tmp_path: Path) -> None:
+    recipe = build_recipe(sides=((8, 16),), peak_lr=5e-3)
+    _, records = train(tmp_path / "a.pt", epochs=8, recipe=replace(recipe, augment=NOTHING))
+    assert records[-1].loss < records[0].loss - 0.1
+
+
+def test_a_checkpoint_leaves_no_partial(tmp_path: Path) -> None:
+    train(tmp_path / "a.pt", epochs=1)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.pt"]
+
+
+def test_epochs_tell_their_number_and_side(tmp_path: Path) -> None:
+    recipe = build_recipe(sides=((1, 16), (1, 24)))
+    _, records = train(tmp_path / "a.pt", epochs=2, recipe=recipe)
+    assert [(r.number, r.side) for r in records] == [(1, 16), (2, 24)]
+
+
+def test_the_schedule_of_sides() -> None:
+    plan = Schedule(sides=((2, 32), (1, 40), (3, 48)))
+    assert plan.epochs == 6
+    assert [plan.side_at(e) for e in range(1, 7)] == [32, 32, 40, 48, 48, 48]
+
+
+def test_networks_of_one_seed_are_equal() -> None:
+    one, two = (build_network(RECIPE).state_dict() for _ in range(2))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_a_network_has_logits_for_every_head() -> None:
+    logits = ResidualFace({"a": 3, "b": 5}, widths=(8, 8, 8, 8), blocks=1, stem=4)(faces_of(2, 48))
+    assert {head: tuple(v.shape) for head, v in logits.items()} == {"a": (2, 3), "b": (2, 5)}
+
+
+def test_averaging_over_flips_does_not_see_left_and_right() -> None:
+    model, x = build_network(RECIPE), faces_of(3, 48)
+    straight = predict_logits(model, x, flip=True)["emotion"]
+    mirrored = predict_logits(model, x.flip(3), flip=True)["emotion"]
+    assert torch.allclose(straight, mirrored, atol=1e-5)
+
+
+def test_predictions_do_not_depend_on_the_batch() -> None:
+    model, x = build_network(RECIPE), faces_of(5, 48)
+    whole = predict_logits(model, x, flip=False)["emotion"]
+    assert torch.allclose(
+        whole, predict_logits(model, x, flip=False, batch=2)["emotion"], atol=1e-5
+    )
+
+
+# --- recipes -------------------------------------------------------------------------------------
+
+TOML = """
+name = "mine"
+summary = "s"
+heads = { emotion = 1 }
+[input]
+width = 48
+height = 48
+channels = 1
+mean = [0.5]
+std = [0.25]
+framing = "fer2013"
+"""
+
+
+def load(tmp_path: Path, content: str) -> Recipe:
+    (tmp_path / "mine.toml").write_text(content)
+    return load_recipe(str(tmp_path / "mine.toml"))
+
+
+def test_a_recipe_has_defaults(tmp_path: Path) -> None:
+    recipe = load(tmp_path, TOML)
+    assert (recipe.schedule, recipe.network, recipe.augment) == (Schedule(), Network(), Augment())
+
+
+def test_whole_numbers_become_fractions_and_arrays_tuples(tmp_path: Path) -> None:
+    recipe = load(tmp_path, TOML + "[schedule]\npeak_lr = 1\nsides = [[1, 16], [2, 24]]\n")
+    assert recipe.heads == {"emotion": 1.0} and recipe.schedule.sides == ((1, 16), (2, 24))
+    assert isinstance(recipe.schedule.peak_lr, float)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("colour = 3\n" + TOML, "unknown .'colour'"),
+        (TOML + "[schedule]\nbatchsize = 3\n", r"mine.toml.schedule: unknown \['batchsize'\]"),
+        (TOML.replace('name = "mine"', ""), "name"),
+        (TOML.replace("width = 48\n", ""), "width"),
+        (TOML.replace('"mine"', "3"), "name = 3 is not of type str"),
+        (TOML + '[schedule]\nbatch = "8"\n', "batch = '8' is not of type int"),
+        (TOML + "[schedule]\nbatch = true\n", "batch = True is not of type int"),
+        (TOML + "[schedule]\npeak_lr = true\n", "peak_lr = True is not of type float"),
+        (TOML + "[schedule]\nsides = 3\n", "sides = 3"),
+        (TOML + "[schedule]\nsides = [[1, 16], [2]]\n", r"sides = \[2\]"),
+        (TOML + '[network]\nwidths = ["a"]\n', "widths = 'a' is not of type int"),
+        (TOML.replace("{ emotion = 1 }", "3"), "heads = 3"),
+        (TOML.replace("emotion = 1", 'emotion = "x"'), "heads.emotion = 'x'"),
+        ("network = 3\n" + TOML, "network = 3"),
+        ("name = ", "not valid TOML"),
+    ],
+    ids=lambda text: text[-30:],
+)
+def test_a_bad_recipe_names_the_key(tmp_path: Path, content: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load(tmp_path, content)
+
+
+def test_a_bad_input_of_a_recipe_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="needs 1 mean and std"):
+        load(tmp_path, TOML.replace("[0.5]", "[0.5, 0.5]"))
+
+
+def test_an_unknown_recipe_lists_the_shipped_ones() -> None:
+    with pytest.raises(InputError, match="no recipe 'best'; shipped: .*face-base"):
+        load_recipe("best")
+
+
+def test_a_missing_recipe_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot read recipe .*mine\.toml"):
+        load_recipe(str(tmp_path / "mine.toml"))
+
+
+def test_a_recipe_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match="not UTF-8"):
+        load_recipe(str(tmp_path / "mine.toml"))
+
+
+# --- export --------------------------------------------------------------------------------------
+
+TEMPERATURES = {"emotion": 1.5, "votes": 0.8, "state": 2.0}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    """A network with shaken weights, and the folder of its artefact."""
+    recipe = replace(RECIPE, network=Network(widths=(8, 16, 16, 32), blocks=1, stem=4, dropout=0.3))
+    network = build_network(recipe)
+    with torch.no_grad():
+        for p in network.parameters():
+            p.add_(0.1 * torch.randn(p.shape, generator=random(1)))
+    folder = tmp_path_factory.mktemp("artefact")
+    found = export_onnx(network, recipe, TEMPERATURES, folder / "model.onnx")
+    save_artefact(folder, build_card(sha256=found, heads=build_heads(TEMPERATURES)))
+    return network, folder
+
+
+@pytest.mark.parametrize("n", [1, 2, 7])
+def test_the_artefact_answers_like_torch(exported: tuple[Any, Path], n: int) -> None:
+    network, folder = exported
+    x = faces_of(n, 48)
+    with torch.inference_mode():
+        expected = Calibrated(network, TEMPERATURES).eval()(x)
+    scores = OnnxModel(str(folder)).predict(x.numpy())
+    for head, probs in zip(TEMPERATURES, expected, strict=True):
+        assert np.allclose(scores[head].probs, probs.numpy(), atol=1e-3), head
+
+
+def test_the_artefact_does_not_see_left_and_right(exported: tuple[Any, Path]) -> None:
+    x = faces_of(2, 48).numpy()
+    model = OnnxModel(str(exported[1]))
+    mirrored = model.predict(np.ascontiguousarray(x[:, :, :, ::-1]))
+    assert np.allclose(model.predict(x)["votes"].probs, mirrored["votes"].probs, atol=1e-4)
+
+
+def test_large_weights_are_stored_in_half(exported: tuple[Any, Path]) -> None:
+    onnx = pytest.importorskip("onnx")
+    weights = onnx.load(str(exported[1] / "model.onnx")).graph.initializer
+    halves = {bool(np.prod(w.dims) >= 1024) for w in weights if w.data_type == 10}
+    large = {w.data_type for w in weights if np.prod(w.dims) >= 1024}
+    assert halves == {True} and large == {10}  # 10 is float16
+
+
+def test_a_temperature_flattens() -> None:
+    network, x = build_network(RECIPE).eval(), faces_of(4, 48)
+    with torch.inference_mode():
+        (sharp,) = Calibrated(network, {"emotion": 0.5}).eval()(x)
+        (flat,) = Calibrated(network, {"emotion": 5.0}).eval()(x)
+    assert (flat.max(dim=1).values < sharp.max(dim=1).values).all()
+
+
+def test_a_card_for_another_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"something else")
+    with pytest.raises(ModelError, match="changed while it was measured"):
+        save_artefact(tmp_path, build_card())
+    assert not (tmp_path / "card.json").exists()
+
+
+def test_a_saved_card_is_found_again(exported: tuple[Any, Path], tmp_path: Path) -> None:
+    card = OnnxModel(str(exported[1])).card
+    save_card(card, tmp_path / "card.json")
+    assert (tmp_path / "card.json").read_bytes() == (exported[1] / "card.json").read_bytes()
+
+
+assert settings().deadline is None  # torch starts slowly on a busy machine

@@ -1,0 +1,574 @@
+"""The main path with fake parts: order, abstention, privacy, interrupts, and what is on disk."""
+
+import csv
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from builders import (
+    TEMPLATE,
+    FakeModel,
+    FakeSource,
+    answer_with,
+    build_faces,
+    build_frame,
+    noise,
+    pick,
+    write_artefact,
+)
+from numpy.typing import NDArray
+
+from classpulse.core.errors import InputError, ModelError, OutputError, PrivacyError, ShapeError
+from classpulse.core.records import Faces, Frame, Reading, Scores
+from classpulse.room import analyze as analyze_module
+from classpulse.room import pipeline
+from classpulse.room.analyze import Progress, Session, analyze
+from classpulse.room.pipeline import Observation, watch
+from classpulse.room.privacy import Privacy
+from classpulse.runtime.model import OnnxModel
+from classpulse.vision.detect import DETECTORS
+
+ALONE = Privacy(single_subject=True, consent="form 12")
+Find = Callable[[Frame], Faces]
+
+
+def frames(n: int, *, step: float = 0.5) -> list[Frame]:
+    return [build_frame(i * step) for i in range(n)]
+
+
+def always(*corners: tuple[float, float], **how: float) -> Find:
+    """A detector that sees the same faces in every frame."""
+    return lambda frame: build_faces(*corners, **how)
+
+
+FRONT = always((20, 20))
+
+
+def run(
+    find: Find = FRONT,
+    *,
+    source: FakeSource | None = None,
+    model: FakeModel | None = None,
+    **options: Any,
+) -> list[Observation]:
+    """All observations of a fake session; four frames unless told otherwise."""
+    given: Any = source or FakeSource(frames(4))
+    network: Any = model or FakeModel()
+    return list(watch(given, detector=find, model=network, **options))
+
+
+def last(find: Find, **options: Any) -> Reading:
+    """The only reading of the last frame."""
+    (reading,) = run(find, **options)[-1].readings
+    return reading
+
+
+# --- order ---------------------------------------------------------------------------------------
+
+
+def test_every_frame_is_observed_in_order() -> None:
+    assert [seen.frame.t for seen in run()] == [0.0, 0.5, 1.0, 1.5]
+
+
+def test_the_first_sight_of_a_face_is_no_reading_yet() -> None:
+    assert [len(seen.readings) for seen in run()] == [0, 1, 1, 1]
+
+
+def test_all_detections_are_observed_even_unconfirmed_ones() -> None:
+    assert [len(seen.faces) for seen in run(always((20, 20), (200, 20)))] == [2, 2, 2, 2]
+
+
+def test_readings_are_in_the_order_of_the_faces() -> None:
+    seen = run(always((20, 20), (200, 20), (110, 130)))[-1]
+    assert seen.faces.track is not None
+    expected = [f"S{number:02d}" for number in seen.faces.track]
+    assert [r.subject for r in seen.readings] == expected and len(expected) == 3
+
+
+def test_a_reading_has_the_time_of_its_frame() -> None:
+    assert [r.t for seen in run() for r in seen.readings] == [0.5, 1.0, 1.5]
+
+
+def test_frames_are_read_as_they_are_needed() -> None:
+    asked: list[float] = []
+
+    def find(frame: Frame) -> Faces:
+        asked.append(frame.t)
+        return Faces.none()
+
+    model: Any = FakeModel()
+    source: Any = FakeSource(frames(10))
+    stream = watch(source, detector=find, model=model)
+    next(stream), next(stream)
+    assert asked == [0.0, 0.5]
+
+
+def test_all_faces_of_a_frame_go_through_the_network_at_once() -> None:
+    model = FakeModel()
+    run(always((20, 20), (200, 20)), model=model)
+    assert [len(batch) for batch in model.batches] == [0, 2, 2, 2]
+
+
+def test_the_network_gets_prepared_faces() -> None:
+    model = FakeModel()
+    run(model=model)
+    assert model.batches[-1].shape == (1, 1, 48, 48) and model.batches[-1].dtype == np.float32
+
+
+def test_answers_go_to_the_right_faces() -> None:
+    """The middle of three faces is too small, so rows and faces do not have the same numbers."""
+
+    def find(frame: Frame) -> Faces:
+        return Faces(
+            np.array([[0, 0, 60, 60], [100, 0, 110, 10], [200, 0, 260, 60]], np.float32), np.ones(3)
+        )
+
+    def by_place(batch: NDArray[np.float32]) -> Mapping[str, Scores]:
+        assert len(batch) in (0, 2)
+        emotion, state = np.zeros((len(batch), 7)), np.zeros((len(batch), 4))
+        for row in range(len(batch)):
+            emotion[row, [3, 4][row]] = state[row, [2, 1][row]] = 1
+        one = answer_with(emotion=("happy", 1.0), state=("focused", 1.0))(batch)
+        return {
+            "emotion": Scores(emotion, one["emotion"].space),
+            "state": Scores(state, one["state"].space),
+        }
+
+    seen = run(find, model=FakeModel(by_place))[-1]
+    assert [r.label("emotion") for r in seen.readings] == ["happy", None, "sad"]
+    assert [r.abstained for r in seen.readings] == [None, "face too small", None]
+
+
+def test_engagement_is_smoothed_per_subject() -> None:
+    def find(frame: Frame) -> Faces:
+        return build_faces((20, 20)) if frame.t < 4 else build_faces((20, 20), (200, 20))
+
+    mood = iter([("bored", 1.0)] * 8 + [("focused", 1.0)] * 8)
+
+    def moody(batch: NDArray[np.float32]) -> Mapping[str, Scores]:
+        return answer_with(emotion=("neutral", 1.0), state=next(mood))(batch)
+
+    seen = run(find, source=FakeSource(frames(16)), model=FakeModel(moody))[-1]
+    old, new = (r.engagement for r in seen.readings)
+    assert old is not None and new is not None
+    assert new.value == pytest.approx(0.8) and 0.05 < old.value < 0.8
+
+
+def test_without_smoothing_engagement_is_that_of_the_frame() -> None:
+    gauge = last(always((20, 20)), smooth=0.0).engagement
+    assert gauge is not None and gauge.value == pytest.approx(1.0)
+
+
+def test_stills_are_nobody_followed() -> None:
+    seen = run(source=FakeSource(frames(3), sequence=False))
+    assert [[r.subject for r in s.readings] for s in seen] == [["S01"], ["S02"], ["S03"]]
+
+
+def test_an_opened_source_is_left_open() -> None:
+    source = FakeSource(frames(2))
+    run(source=source)
+    assert not source.closed
+
+
+def test_a_named_source_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = FakeSource(frames(2))
+    monkeypatch.setattr(pipeline, "open_source", lambda name, every: source)
+    model: Any = FakeModel()
+    list(watch("lesson.mp4", detector=always((20, 20)), model=model))
+    assert source.closed
+
+
+# --- abstention ----------------------------------------------------------------------------------
+
+
+def test_a_good_face_gets_a_statement() -> None:
+    reading = last(always((20, 20)))
+    assert reading.abstained is None and reading.label("state") == "focused"
+
+
+def test_a_small_face_abstains() -> None:
+    assert last(always((20, 20), side=20)).abstained == "face too small"
+
+
+def test_a_face_just_large_enough_does_not() -> None:
+    assert last(always((20, 20), side=24)).abstained is None
+
+
+def test_a_turned_face_abstains() -> None:
+    def find(frame: Frame) -> Faces:
+        faces = build_faces((20, 20))
+        marks = faces.landmarks.copy()  # type: ignore[union-attr]
+        marks[0, 2, 0] = marks[0, 1, 0]  # the nose under the left eye
+        return pick(faces, landmarks=marks)
+
+    assert last(find).abstained == "turned away"
+
+
+def test_a_blurred_face_abstains() -> None:
+    flat = np.tile(np.linspace(0, 255, 320).astype(np.uint8)[None, :, None], (240, 1, 3))
+    source = FakeSource([build_frame(i * 0.5, flat) for i in range(3)])
+    assert last(always((20, 20)), source=source).abstained == "blurred"
+
+
+def test_an_unsure_network_abstains() -> None:
+    unsure = FakeModel(answer_with(emotion=("happy", 0.29), state=("focused", 1.0)))
+    assert last(always((20, 20)), model=unsure).abstained == "low confidence"
+
+
+def test_only_the_first_head_decides_about_confidence() -> None:
+    unsure = FakeModel(answer_with(emotion=("happy", 1.0), state=("focused", 0.26)))
+    assert last(always((20, 20)), model=unsure).abstained is None
+
+
+def test_a_face_without_landmarks_is_never_turned() -> None:
+    reading = last(lambda frame: pick(build_faces((20, 20)), landmarks=None))
+    assert reading.abstained is None and "turn" not in reading.quality
+
+
+@pytest.mark.parametrize("side", [20.0, 60.0])
+def test_quality_is_told_whether_a_statement_is_made_or_not(side: float) -> None:
+    quality = last(always((20, 20), side=side)).quality
+    assert quality["face_px"] == pytest.approx(side) and quality["sharpness"] > 0
+
+
+def test_a_refused_face_never_reaches_the_network() -> None:
+    model = FakeModel()
+    run(always((20, 20), side=10), model=model)
+    assert sum(len(batch) for batch in model.batches) == 0
+
+
+def test_nan_from_the_network_is_an_error(tmp_path: Path) -> None:
+    outputs = {"emotion_probs": [np.nan] * 7, "state_probs": [0.0] * 4}
+    folder = write_artefact(tmp_path / "tiny", outputs)
+    with pytest.raises(ModelError, match="impossible answer"):
+        list(watch(FakeSource(frames(3)), detector=always((20, 20)), model=str(folder)))
+
+
+# --- options -------------------------------------------------------------------------------------
+
+
+def test_a_preset_that_needs_another_head_is_refused() -> None:
+    with pytest.raises(InputError, match=r"'paper' needs the heads \['expression'\]"):
+        run(preset="paper")
+
+
+def test_an_unknown_detector_is_refused() -> None:
+    source: Any = FakeSource(frames(1))
+    with pytest.raises(InputError, match="unknown detector"):
+        list(watch(source, detector="yolo"))
+
+
+@pytest.mark.parametrize("smooth", [-1.0, float("nan"), float("inf")])
+def test_impossible_smoothing_is_refused(smooth: float) -> None:
+    with pytest.raises((InputError, ShapeError), match="smooth"):
+        run(smooth=smooth)
+
+
+# --- privacy -------------------------------------------------------------------------------------
+
+
+def forbid_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError("a network was loaded")
+
+    monkeypatch.setattr(pipeline, "OnnxModel", refuse)
+    monkeypatch.setattr(analyze_module, "OnnxModel", refuse)
+
+
+def test_in_eu_schools_no_network_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    forbid_networks(monkeypatch)
+    source: Any = FakeSource(frames(3))
+    seen = list(watch(source, detector=always((20, 20)), privacy=Privacy("eu-school")))
+    assert len(seen[-1].readings) == 1
+
+
+def test_in_eu_schools_faces_are_counted_and_nothing_else() -> None:
+    reading = last(always((20, 20)), privacy=Privacy("eu-school"))
+    assert reading.abstained == "not allowed by the profile" and not reading.scores
+    assert reading.quality.keys() == {"face_px"}
+
+
+def test_in_eu_schools_a_given_network_is_not_asked() -> None:
+    model = FakeModel()
+    run(model=model, privacy=Privacy("eu-school"))
+    assert model.batches == []
+
+
+def test_a_second_person_stops_a_single_subject_session() -> None:
+    with pytest.raises(PrivacyError, match="one consented person"):
+        run(always((20, 20), (200, 20)), privacy=ALONE)
+
+
+def test_one_person_at_a_time_is_fine_for_stills_of_one_subject() -> None:
+    seen = run(source=FakeSource(frames(3), sequence=False), privacy=ALONE)
+    assert sum(len(s.readings) for s in seen) == 3
+
+
+# --- analyze: from source to files ---------------------------------------------------------------
+
+
+class Stage:
+    """`analyze` with fake parts."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, folder: Path) -> None:
+        self.out = folder / "out"
+        self.source = FakeSource(frames(6))
+        self.find: Find = always(*[(10 + 62.0 * (i % 5), 20 + 90.0 * (i // 5)) for i in range(6)])
+        self.model = FakeModel()
+        patch.setattr(analyze_module, "open_source", lambda name, every: self.source)
+        patch.setattr(analyze_module, "OnnxModel", lambda name: self.model)
+        patch.setitem(DETECTORS._things, "fake", lambda: self._find)
+
+    def _find(self, frame: Frame) -> Faces:
+        return self.find(frame)
+
+    def run(self, **options: Any) -> Session:
+        return analyze("lesson.mp4", **({"out": self.out, "detector": "fake"} | options))
+
+    def summary(self) -> dict[str, Any]:
+        loaded: dict[str, Any] = json.loads((self.out / "summary.json").read_text())
+        return loaded
+
+    def lines(self) -> list[dict[str, str]]:
+        with (self.out / "readings.csv").open(newline="") as stream:
+            return list(csv.DictReader(stream))
+
+    def names(self) -> list[str]:
+        return sorted(p.name for p in self.out.iterdir()) if self.out.exists() else []
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stage:
+    return Stage(monkeypatch, tmp_path)
+
+
+FILES = ["codebook.csv", "readings.csv", "readings.parquet", "report.html", "summary.json"]
+
+
+def test_analyze_writes_five_files(stage: Stage) -> None:
+    session = stage.run()
+    assert stage.names() == FILES == sorted(session.files)
+
+
+def test_without_a_folder_nothing_is_written(stage: Stage) -> None:
+    session = stage.run(out=None)
+    assert session.files == {} and stage.names() == [] and len(session.readings) > 0
+
+
+def test_the_table_and_the_csv_have_the_same_readings(stage: Stage) -> None:
+    session = stage.run()
+    assert [line["subject"] for line in stage.lines()] == session.readings["subject"].tolist()
+    assert len(session.readings) == 30  # six people, the first frame confirms nobody
+
+
+def test_the_stored_summary_is_the_returned_one(stage: Stage) -> None:
+    session = stage.run()
+    assert stage.summary() == json.loads(json.dumps(session.summary))
+
+
+def test_the_summary_counts(stage: Stage) -> None:
+    counts = stage.run().summary["counts"]
+    assert counts == {
+        "frames": 6, "sightings": 36, "readings": 30, "abstained": 0, "subjects": 6, "reasons": {}
+    }  # fmt: skip
+
+
+def test_a_class_of_six_has_a_value(stage: Stage) -> None:
+    assert stage.run().summary["overall"]["engagement"]["value"] == pytest.approx(1.0)
+
+
+def test_a_group_of_four_has_none(stage: Stage) -> None:
+    stage.find = always(*[(10 + 75.0 * i, 20) for i in range(4)])
+    overall = stage.run().summary["overall"]
+    assert overall["n"] == 4
+    assert overall["engagement"] is overall["state"] is overall["emotion"] is None
+
+
+def test_reasons_of_abstention_are_counted(stage: Stage) -> None:
+    stage.find = always((20, 20), side=10)
+    assert stage.run().summary["counts"]["reasons"] == {"face too small": 5}
+
+
+def test_progress_is_told_after_every_frame(stage: Stage) -> None:
+    told: list[Progress] = []
+    stage.run(on_progress=told.append)
+    assert [(p.frames, p.t) for p in told] == [(i + 1, i * 0.5) for i in range(6)]
+
+
+def test_a_window_can_be_chosen(stage: Stage) -> None:
+    summary = stage.run(window=1.5).summary
+    assert [(w["t0"], w["t1"]) for w in summary["windows"]] == [(0.0, 1.5), (1.5, 3.0)]
+
+
+@pytest.mark.parametrize("window", [0.0, -1.0, float("nan")])
+def test_an_impossible_window_is_refused(stage: Stage, window: float) -> None:
+    with pytest.raises((InputError, ShapeError), match=r"window"):
+        stage.run(window=window)
+
+
+def test_the_source_is_closed_afterwards(stage: Stage) -> None:
+    stage.run()
+    assert stage.source.closed
+
+
+def test_a_video_of_nobody_is_a_result(stage: Stage) -> None:
+    stage.find = lambda frame: Faces.none()
+    session = stage.run()
+    assert stage.names() == FILES and session.summary["counts"]["readings"] == 0
+
+
+def test_the_report_does_not_tell_where_the_file_was(stage: Stage) -> None:
+    analyze("/home/ada/secret/lesson.mp4", out=stage.out, detector="fake")
+    texts = [stage.out.joinpath(name).read_text() for name in ("summary.json", "report.html")]
+    assert all("lesson.mp4" in text and "ada" not in text.split() for text in texts)
+    assert not any("/home/ada" in text for text in texts)
+
+
+def test_the_password_of_a_camera_is_not_told(stage: Stage) -> None:
+    session = analyze("rtsp://ada:pass@10.0.0.7/stream", out=stage.out, detector="fake")
+    assert session.summary["session"]["source"] == "rtsp://10.0.0.7"
+    assert not any(b"ada:pass" in path.read_bytes() for path in session.files.values())
+
+
+# interrupts and failures
+
+
+def test_an_interrupt_gives_what_was_seen_so_far(stage: Stage) -> None:
+    stage.source = FakeSource([*frames(4), KeyboardInterrupt()])
+    session = stage.run()
+    assert session.summary["session"]["complete"] is False and stage.names() == FILES
+    assert len(stage.lines()) == len(session.readings) == 18
+
+
+def test_an_interrupted_session_lasted_until_its_last_frame(stage: Stage) -> None:
+    stage.source = FakeSource([*frames(4), KeyboardInterrupt()])
+    stage.source.duration = 3600.0
+    assert stage.run().summary["session"]["duration"] == 1.5
+
+
+def test_an_undisturbed_session_is_complete(stage: Stage) -> None:
+    assert stage.run().summary["session"]["complete"] is True
+
+
+def test_a_broken_source_leaves_its_readings_as_partial(stage: Stage) -> None:
+    stage.source = FakeSource([*frames(4), InputError("the file ends here")])
+    with pytest.raises(InputError, match="ends here"):
+        stage.run()
+    assert stage.names() == ["readings.csv.partial"]
+
+
+def test_an_output_folder_that_is_a_file_is_an_output_error(stage: Stage) -> None:
+    stage.out.write_text("")
+    with pytest.raises(OutputError):
+        stage.run()
+
+
+# privacy on disk
+
+
+def test_a_second_person_removes_the_files(stage: Stage) -> None:
+    def find(frame: Frame) -> Faces:  # the second person comes later
+        return build_faces((20, 20)) if frame.t < 1.5 else build_faces((20, 20), (200, 20))
+
+    stage.find = find
+    with pytest.raises(PrivacyError):
+        stage.run(privacy=ALONE, annotate=True)
+    assert stage.names() == []
+
+
+def test_an_earlier_session_survives_a_refused_one(stage: Stage) -> None:
+    stage.run()
+    before = (stage.out / "readings.csv").read_bytes()
+    with pytest.raises(PrivacyError):
+        stage.run(privacy=ALONE)
+    assert stage.names() == FILES and (stage.out / "readings.csv").read_bytes() == before
+
+
+def test_one_consented_person_has_a_value(stage: Stage) -> None:
+    stage.find = always((20, 20))
+    summary = stage.run(privacy=ALONE).summary
+    assert summary["overall"]["engagement"]["value"] == pytest.approx(1.0)
+    assert summary["session"]["consent"] == "form 12"
+
+
+def test_in_eu_schools_the_files_hold_presence_only(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forbid_networks(monkeypatch)
+    session = stage.run(privacy=Privacy("eu-school"))
+    assert session.summary["model"] is None and session.summary["overall"]["engagement"] is None
+    assert stage.names() == FILES
+    assert {line["engagement"] for line in stage.lines()} == {""}
+
+
+MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"ftyp", b"data:image", b"BM6")
+
+
+def test_no_picture_reaches_the_disk(stage: Stage, tmp_path: Path) -> None:
+    stage.run()
+    rows = [row.tobytes() for frame in frames(1) for row in frame.image[:, :40]]
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(written) == 5
+    for path in written:
+        content = path.read_bytes()
+        assert not any(row in content for row in rows), path.name
+        assert not content.startswith(MAGIC) and b"data:image" not in content, path.name
+
+
+def test_no_video_is_written_unless_asked(stage: Stage) -> None:
+    stage.run()
+    assert not list(stage.out.glob("*.mp4*"))
+
+
+def decoded(path: Path) -> list[NDArray[np.uint8]]:
+    import av
+
+    with av.open(str(path)) as container:
+        return [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
+
+
+def detail(image: NDArray[np.uint8]) -> float:
+    return float(np.abs(np.diff(image.astype(float), axis=1)).mean())
+
+
+def video_of_noise(stage: Stage, **options: Any) -> NDArray[np.uint8]:
+    """The first annotated frame of faces in coarse noise."""
+    image = np.kron(noise(60, 80), np.ones((4, 4, 1), np.uint8))
+    stage.source = FakeSource([build_frame(i * 0.5, image) for i in range(3)])
+    stage.find = always((100, 80), side=80)
+    stage.run(annotate=True, **options)
+    return decoded(stage.out / "annotated.mp4")[0]
+
+
+def test_faces_in_the_annotated_video_are_blurred(stage: Stage) -> None:
+    first = video_of_noise(stage)
+    assert detail(first[90:150, 110:170]) < 0.2 * detail(first[:40, :60])
+
+
+def test_faces_are_shown_only_when_asked(stage: Stage) -> None:
+    first = video_of_noise(stage, show_faces=True)
+    assert detail(first[90:150, 110:170]) > 0.5 * detail(first[:40, :60])
+
+
+def test_unconfirmed_faces_are_blurred_too(stage: Stage) -> None:
+    first = video_of_noise(stage, privacy=Privacy("eu-school"))  # frame 0: nobody is confirmed
+    assert detail(first[90:150, 110:170]) < 0.2 * detail(first[:40, :60])
+
+
+def test_a_real_network_file_goes_through_the_whole_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stage = Stage(monkeypatch, tmp_path)
+    monkeypatch.setattr(analyze_module, "OnnxModel", OnnxModel)
+    outputs = {"emotion_probs": [0, 0, 0, 5.0, 0, 0, 0], "state_probs": [0, 0, 5.0, 0]}
+    stage.run(model=str(write_artefact(tmp_path / "tiny", outputs)))
+    assert {(line["emotion"], line["state"]) for line in stage.lines()} == {("happy", "focused")}
+
+
+def test_the_template_of_the_builders_is_the_shipped_framing() -> None:
+    from classpulse.vision.image import FRAMINGS
+
+    assert np.allclose(FRAMINGS["fer2013"], TEMPLATE)
