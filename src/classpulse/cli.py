@@ -204,7 +204,7 @@ def main() -> None:
     try:
         app()
     except ClassPulseError as error:
-        line = " ".join(str(error).split())  # a file name may hold a line break
+        line = " ".join(str(error).splitlines())  # a file name may hold a line break
         typer.echo(f"classpulse: error: {line}", err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:  # the reader of our output went away: not an error of ours

@@ -58,7 +58,7 @@ def test_what_is_not_json_is_refused(tmp_path: Path, content: bytes) -> None:
 @pytest.mark.parametrize("content", ["[]", "3", "null", '"card"'])
 def test_what_is_not_an_object_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "card.json").write_text(content)
-    with pytest.raises(ModelError, match="expected an object"):
+    with pytest.raises(ModelError, match="expected a table"):
         load_card(tmp_path / "card.json")
 
 

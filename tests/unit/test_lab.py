@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from builders import SPEC, build_card, votes
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -37,6 +37,8 @@ from classpulse.lab.train.loop import Epoch, fit, multi_head_loss  # noqa: E402
 from classpulse.lab.train.run import build_network, predict_logits, prepare_all  # noqa: E402
 from classpulse.lab.train.targets import HEAD_SPACES, hard_labels, soft_targets  # noqa: E402
 from classpulse.runtime.model import OnnxModel  # noqa: E402
+
+torch.set_num_threads(1)  # tiny tensors: threads only wait for each other on a busy machine
 
 PIXELS = " ".join(["128"] * 2304)
 
@@ -403,8 +405,8 @@ def test_another_seed_is_another_run(tmp_path: Path) -> None:
 
 
 def test_training_lowers_the_loss(tmp_path: Path) -> None:
-    recipe = build_recipe(sides=((8, 16),), peak_lr=5e-3)
-    _, records = train(tmp_path / "a.pt", epochs=8, recipe=replace(recipe, augment=NOTHING))
+    recipe = build_recipe(sides=((5, 16),), peak_lr=8e-3)
+    _, records = train(tmp_path / "a.pt", epochs=5, recipe=replace(recipe, augment=NOTHING))
     assert records[-1].loss < records[0].loss - 0.1
 
 
@@ -486,19 +488,22 @@ def test_whole_numbers_become_fractions_and_arrays_tuples(tmp_path: Path) -> Non
     ("content", "message"),
     [
         ("colour = 3\n" + TOML, "unknown .'colour'"),
-        (TOML + "[schedule]\nbatchsize = 3\n", r"mine.toml.schedule: unknown \['batchsize'\]"),
+        (
+            TOML + "[schedule]\nbatchsize = 3\n",
+            r"mine.toml: schedule: missing \[\], unknown \['batchsize'\]",
+        ),
         (TOML.replace('name = "mine"', ""), "name"),
         (TOML.replace("width = 48\n", ""), "width"),
-        (TOML.replace('"mine"', "3"), "name = 3 is not of type str"),
-        (TOML + '[schedule]\nbatch = "8"\n', "batch = '8' is not of type int"),
-        (TOML + "[schedule]\nbatch = true\n", "batch = True is not of type int"),
-        (TOML + "[schedule]\npeak_lr = true\n", "peak_lr = True is not of type float"),
-        (TOML + "[schedule]\nsides = 3\n", "sides = 3"),
-        (TOML + "[schedule]\nsides = [[1, 16], [2]]\n", r"sides = \[2\]"),
-        (TOML + '[network]\nwidths = ["a"]\n', "widths = 'a' is not of type int"),
-        (TOML.replace("{ emotion = 1 }", "3"), "heads = 3"),
-        (TOML.replace("emotion = 1", 'emotion = "x"'), "heads.emotion = 'x'"),
-        ("network = 3\n" + TOML, "network = 3"),
+        (TOML.replace('"mine"', "3"), "name: expected str, found 3"),
+        (TOML + '[schedule]\nbatch = "8"\n', "batch: expected int, found '8'"),
+        (TOML + "[schedule]\nbatch = true\n", "batch: expected int, found True"),
+        (TOML + "[schedule]\npeak_lr = true\n", "peak_lr: expected float, found True"),
+        (TOML + "[schedule]\nsides = 3\n", "sides: expected a list, found int"),
+        (TOML + "[schedule]\nsides = [[1, 16], [2]]\n", "sides: expected 2 values, found 1"),
+        (TOML + '[network]\nwidths = ["a"]\n', "widths: expected int, found 'a'"),
+        (TOML.replace("{ emotion = 1 }", "3"), "heads: expected a table, found 3"),
+        (TOML.replace("emotion = 1", 'emotion = "x"'), "heads: emotion: expected float, found 'x'"),
+        ("network = 3\n" + TOML, "network: expected a table of fields, found int"),
         ("name = ", "not valid TOML"),
     ],
     ids=lambda text: text[-30:],
@@ -593,6 +598,3 @@ def test_a_saved_card_is_found_again(exported: tuple[Any, Path], tmp_path: Path)
     card = OnnxModel(str(exported[1])).card
     save_card(card, tmp_path / "card.json")
     assert (tmp_path / "card.json").read_bytes() == (exported[1] / "card.json").read_bytes()
-
-
-assert settings().deadline is None  # torch starts slowly on a busy machine

@@ -7,12 +7,10 @@ n and an interval), and which bytes it describes (`sha256`).
 
 import dataclasses
 import json
-import types
-import typing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from classpulse.core.build import build_dataclass
 from classpulse.core.errors import LabelError, ModelError
 from classpulse.core.labels import LabelSpace, get_space
 
@@ -51,12 +49,22 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """One output of a network: its ONNX name, label space and calibration temperature."""
+    """One output of a network.
+
+    Args:
+        name: what the head is called in readings.
+        output: its ONNX output.
+        space: name of its label space.
+        temperature: of its calibration, already inside the network.
+        given: ``"head:label"`` entries. The head was trained on faces of these labels only, so
+            their summed probability is the chance that it has anything to say; empty: always.
+    """
 
     name: str
     output: str
     space: str
     temperature: float
+    given: tuple[str, ...] = ()
 
     @property
     def label_space(self) -> LabelSpace:
@@ -177,31 +185,5 @@ def load_card(path: Path) -> ModelCard:
         raise ModelError(f"cannot read {path}: {error.strerror}; check its rights") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"{path} is not valid JSON ({error}): export the model again") from None
-    card: ModelCard = _build(ModelCard, raw, where=str(path))
+    card: ModelCard = build_dataclass(ModelCard, raw, where=str(path), error=ModelError)
     return card
-
-
-def _build(kind: Any, value: Any, *, where: str) -> Any:
-    """Turn parsed JSON into the dataclass `kind`, checking names and types on the way."""
-    if dataclasses.is_dataclass(kind):
-        if not isinstance(value, dict):
-            raise ModelError(f"{where}: expected an object, found {type(value).__name__}")
-        hints = typing.get_type_hints(kind)
-        missing, unknown = hints.keys() - value.keys(), value.keys() - hints.keys()
-        if missing or unknown:
-            raise ModelError(
-                f"{where}: missing {sorted(missing)}, unknown {sorted(unknown)}; export the model "
-                "again"
-            )
-        built = {k: _build(hints[k], v, where=f"{where}: {k}") for k, v in value.items()}
-        return kind(**built)  # type: ignore[operator]
-    if typing.get_origin(kind) is tuple:
-        if not isinstance(value, list):
-            raise ModelError(f"{where}: expected a list, found {type(value).__name__}")
-        return tuple(_build(typing.get_args(kind)[0], item, where=where) for item in value)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    expected = kind if isinstance(kind, type) else types.NoneType
-    if not isinstance(value, expected) or isinstance(value, bool):
-        raise ModelError(f"{where}: expected {expected.__name__}, found {value!r}")
-    return value

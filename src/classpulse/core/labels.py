@@ -68,6 +68,10 @@ CKPLUS_7 = LabelSpace(
 LEARNING_STATE_4 = LabelSpace("learning-state-4", ("angry", "bored", "focused", "neutral"))
 TEXT_5 = LabelSpace("text-5", ("angry", "disgust", "fear", "happy", "sad"))
 TEXT_7 = LabelSpace("text-7", ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"))
+ISEAR_7 = LabelSpace(
+    "isear-7", ("joy", "fear", "anger", "sadness", "disgust", "shame", "guilt")
+)  # the codes 1..7 of its column EMOT
+MELD_7 = LabelSpace("meld-7", ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger"))
 GOEMOTIONS_28 = LabelSpace(
     "goemotions-28",
     tuple(
@@ -86,6 +90,8 @@ SPACES: dict[str, LabelSpace] = {
         LEARNING_STATE_4,
         TEXT_5,
         TEXT_7,
+        ISEAR_7,
+        MELD_7,
         GOEMOTIONS_28,
     )
 }
@@ -159,6 +165,13 @@ _NOUNS: dict[str, str | None] = {
     "sadness": "sad",
     "contempt": None,
 }
+_THESIS_TEXT: dict[str, str | None] = {
+    "anger": "angry",
+    "joy": "happy",
+    "sadness": "sad",
+    "shame": None,
+    "guilt": None,
+}
 _JOY_WORDS: dict[str, str | None] = {
     **dict.fromkeys(GOEMOTIONS_28.names, "happy"),
     "anger": "angry",
@@ -202,6 +215,23 @@ RELABELS: dict[str, Relabel] = {
             TEXT_7,
             {},
             "the thesis codes face and text with the same seven classes, in alphabetical order",
+        ),
+        relabel_by_name(
+            "isear-to-text-5",
+            ISEAR_7,
+            TEXT_5,
+            _THESIS_TEXT,
+            "the thesis' five-class text set: renames, shame and guilt discarded",
+        ),
+        relabel_by_name(
+            "isear-to-text-7",
+            ISEAR_7,
+            TEXT_7,
+            _THESIS_TEXT,
+            "the thesis' seven-class text sets: as isear-to-text-5, into the wider space",
+        ),
+        relabel_by_name(
+            "meld-to-text-7", MELD_7, TEXT_7, _THESIS_TEXT, "the thesis' renames of MELD"
         ),
         relabel_by_name(
             "goemotions-to-text-7",

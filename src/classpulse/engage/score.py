@@ -41,7 +41,10 @@ class LinearEngagement:
         return tuple(label for by_label in self.weights.values() for label in by_label)
 
     def score(
-        self, scores: Mapping[str, Scores]
+        self,
+        scores: Mapping[str, Scores],
+        *,
+        share: Mapping[str, NDArray[np.float32]] | None = None,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Engagement of n items and its variance.
 
@@ -51,6 +54,8 @@ class LinearEngagement:
 
         Args:
             scores: head name -> `Scores` with n rows; every head of the model must be there.
+            share: head name -> (n,) chance in [0, 1] that the head applies at all; what is left
+                counts as a label of weight 0. Heads that are not named always apply.
 
         Returns:
             score (n,) and variance (n,).
@@ -69,6 +74,8 @@ class LinearEngagement:
         for head, by_label in self.weights.items():
             weight = _weight_vector(by_label, scores[head])
             probs = scores[head].probs.astype(np.float64)
+            if share and head in share:
+                probs = probs * share[head][:, None]
             mean = probs @ weight
             value += mean
             variance += np.maximum(probs @ weight**2 - mean**2, 0.0)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from classpulse.core.card import Head, ModelCard, save_card
 from classpulse.core.errors import ModelError
 from classpulse.lab.recipe import Recipe
-from classpulse.lab.train.targets import HEAD_SPACES
+from classpulse.lab.train.targets import HEAD_GIVEN, HEAD_SPACES
 
 OPSET = 18
 HALF_FROM = 1024  # weights larger than this are stored as float16, which halves the file
@@ -47,7 +47,7 @@ def output_name(head: str) -> str:
 def build_heads(temperatures: Mapping[str, float]) -> tuple[Head, ...]:
     """Card entries of the heads, in the order of the ONNX outputs."""
     return tuple(
-        Head(name, output_name(name), HEAD_SPACES[name].name, float(t))
+        Head(name, output_name(name), HEAD_SPACES[name].name, float(t), HEAD_GIVEN.get(name, ()))
         for name, t in temperatures.items()
     )
 

@@ -96,9 +96,7 @@ def _metrics(model: OnnxModel, faces: FaceSet) -> list[Metric]:
     for head, result in evaluate_faces(model, faces).items():
         for name, value in (("accuracy", result.accuracy), ("macro_f1", result.macro_f1)):
             low, high = round(value.low, 4), round(value.high, 4)
-            found.append(
-                Metric(name, head, round(value.value, 4), low, high, result.n, faces.name)
-            )
+            found.append(Metric(name, head, round(value.value, 4), low, high, result.n, faces.name))
     return found
 
 

@@ -3,14 +3,12 @@
 Each default is written once, in the dataclasses below; the resolved recipe is saved with every run.
 """
 
-import dataclasses
 import tomllib
-import typing
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
+from classpulse.core.build import build_dataclass
 from classpulse.core.card import InputSpec
 from classpulse.core.errors import InputError
 from classpulse.lab.train.augment import Augment
@@ -108,37 +106,6 @@ def load_recipe(name_or_path: str) -> Recipe:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"recipe {name_or_path} is not valid TOML: {error}") from None
-    recipe: Recipe = _build(Recipe, raw, where=name_or_path)
+    where = f"recipe {name_or_path}"
+    recipe: Recipe = build_dataclass(Recipe, raw, where=where, error=InputError, partial=True)
     return recipe
-
-
-def _build(kind: Any, table: dict[str, Any], *, where: str) -> Any:
-    hints = typing.get_type_hints(kind)
-    unknown = table.keys() - hints.keys()
-    if unknown:
-        raise InputError(f"recipe {where}: unknown {sorted(unknown)}; known: {sorted(hints)}")
-    values = {key: _convert(hints[key], v, where=where, key=key) for key, v in table.items()}
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise InputError(f"recipe {where}: {error}") from None
-
-
-def _convert(hint: Any, value: Any, *, where: str, key: str) -> Any:
-    """A TOML value as the type `hint`: tables to dataclasses, arrays to tuples, int to float."""
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
-        return _build(hint, value, where=f"{where}.{key}")
-    if origin is tuple and isinstance(value, list):
-        kinds = args[:1] * len(value) if args[-1] is Ellipsis else args
-        if len(kinds) == len(value):
-            pairs = zip(kinds, value, strict=True)
-            return tuple(_convert(kind, v, where=where, key=key) for kind, v in pairs)
-    if origin is dict and isinstance(value, dict):
-        return {k: _convert(args[1], v, where=where, key=f"{key}.{k}") for k, v in value.items()}
-    if hint is float and type(value) is int:
-        return float(value)
-    if type(value) is not hint:
-        wanted = hint.__name__ if isinstance(hint, type) else hint
-        raise InputError(f"recipe {where}: {key} = {value!r} is not of type {wanted}")
-    return value

@@ -3,7 +3,7 @@
 The command line, the web and the cluster are consumers of `watch`; none has a copy of it.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from classpulse.core.card import QualityGate
+from classpulse.core.card import Head, QualityGate
 from classpulse.core.errors import InputError, ModelError
 from classpulse.core.records import Detector, Faces, Frame, Reading, Scores, Source
 from classpulse.engage.score import LinearEngagement, get_preset, interval_of
@@ -27,6 +27,7 @@ from classpulse.vision.track import Tracker, pseudonym
 EVERY = 0.5  # seconds between analyzed frames: expressions that matter last longer
 SMOOTH = 2.0  # seconds
 UNCERTAIN = "low confidence"
+APPLIES = 0.5  # least chance that a head has anything to say about a face for it to be heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,11 +194,33 @@ class FaceScorer:
         why: str | None,
     ) -> Reading:
         engagement = None
+        share = applicability(self.model.card.heads, scores) if why is None else {}
         if why is None:
-            value, variance = self.engagement.score(scores)
+            value, variance = self.engagement.score(scores, share=share)
             smoother = self._smoothers.setdefault(number, Smoother(seconds=self.smooth))
             engagement = interval_of(*smoother.update(t, float(value[0]), float(variance[0])))
-        return Reading(t, pseudonym(number), "face", scores, engagement, quality, why)
+        heard = {h: s for h, s in scores.items() if h not in share or share[h][0] >= APPLIES}
+        return Reading(t, pseudonym(number), "face", heard, engagement, quality, why)
+
+
+def applicability(
+    heads: Sequence[Head], scores: Mapping[str, Scores]
+) -> dict[str, NDArray[np.float32]]:
+    """Chance (n,) that a head applies to each of n faces, for the heads that do not always.
+
+    A smiling face has no learning state, because the network never saw one with a state.
+    """
+    return {
+        head.name: np.sum([_prob(scores, label) for label in head.given], axis=0)
+        for head in heads
+        if head.given
+    }
+
+
+def _prob(scores: Mapping[str, Scores], label: str) -> NDArray[np.float32]:
+    """(n,) probability of a label written as ``"head:label"``."""
+    head, name = label.split(":")
+    return scores[head].probs[:, scores[head].space.index(name)]
 
 
 def refusal(quality: Mapping[str, float], gate: QualityGate) -> str | None:

@@ -18,6 +18,8 @@ CAVEATS = (
     "things, and people differ.",
     "Engagement here is a weighted sum of expression probabilities that was chosen, not fitted to "
     "learning; it must not be used to grade, rank or discipline anyone.",
+    "Learning states are named only for faces that look neutral, sad or angry: the votes they were "
+    "learned from say nothing about a smiling or surprised face.",
     "A subject is a face followed through the picture. Someone who leaves and comes back may be "
     "counted twice.",
     "The network was trained on web pictures of mostly adult faces; how well it reads children, "

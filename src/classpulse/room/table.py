@@ -36,7 +36,8 @@ def reading_columns(heads: Sequence[Head]) -> tuple[Column, ...]:
         Column("t", "number", "seconds from the start of the source"),
         Column("subject", "text", "pseudonym within this session; says nothing across sessions"),
         Column("channel", "text", "face or text"),
-        *(Column(h.name, "text", f"most probable label of {h.space}; empty if abstained")
+        *(Column(h.name, "text", f"most probable label of {h.space}; empty if abstained"
+                 f"{' or where the head does not apply' if h.given else ''}")
           for name in LABELED for h in heads if h.name == name),
         Column("engagement", "number", "0 to 1, smoothed per subject; empty if abstained"),
         Column("engagement_low", "number", "engagement minus one standard deviation, >= 0"),

@@ -99,13 +99,27 @@ def _context() -> Any:
 
 
 def build_axes(
-    width: float, height: float, *, rows: int = 1, columns: int = 1, **shared: bool
+    width: float,
+    height: float,
+    *,
+    rows: int = 1,
+    columns: int = 1,
+    heights: Sequence[float] | None = None,
+    share_x: bool = False,
+    share_y: bool = False,
 ) -> "tuple[Figure, list[Axes]]":
-    """A figure of `width` x `height` inches with its axes in reading order."""
+    """A figure of `width` x `height` inches with its axes in reading order.
+
+    Args:
+        heights: of the rows, relative to each other.
+        share_x, share_y: all axes have one scale.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False, **shared)
+    axes = figure.subplots(
+        rows, columns, squeeze=False, sharex=share_x, sharey=share_y, height_ratios=heights
+    )
     return figure, list(axes.ravel())
 
 

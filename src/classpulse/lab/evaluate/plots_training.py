@@ -39,6 +39,8 @@ def draw_learning_curves(rows: Sequence[LogRow]) -> "Figure":
     Raises:
         InputError: no rows.
     """
+    from matplotlib.ticker import MaxNLocator
+
     if not rows:
         raise InputError("the log has no finished epoch yet: there is nothing to draw")
     figure, (left, right) = build_axes(7.4, 3.0, columns=2)
@@ -53,7 +55,7 @@ def draw_learning_curves(rows: Sequence[LogRow]) -> "Figure":
     percent_axis(right, "validation accuracy", low=range_of(shares)[0], high=range_of(shares)[1])
     for axes in (left, right):
         axes.set_xlabel("epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _mark_sides(axes, rows)
     figure.legend(loc="outside upper right", ncols=len(heads))
     return figure
@@ -88,7 +90,7 @@ def draw_hyperparameters(
         settings: key in `runs` -> label with unit, such as {"kernel": "kernel size, pixels"}.
         metric: key in `runs`.
     """
-    figure, panels = build_axes(2.5 * len(settings) + 0.5, 2.7, columns=len(settings), sharey=True)
+    figure, panels = build_axes(2.5 * len(settings) + 0.5, 2.7, columns=len(settings), share_y=True)
     low, high = range_of([run[metric] for run in runs], step=0.05)
     for i, (axes, (key, label)) in enumerate(zip(panels, settings.items(), strict=True)):
         values = sorted({run[key] for run in runs})
@@ -130,14 +132,16 @@ def draw_embedding(points: NDArray[np.float32], truth: Labels, names: Sequence[s
     """(n, 2) points in the color and marker of their label; distances between clusters say
     nothing."""
     figure, [axes] = build_axes(5.6, 4.2)
+    x, y = points.T
     missing = truth < 0
     if missing.any():
-        axes.scatter(*points[missing].T, s=10, color=RULE, marker="o", label=UNLABELED)
+        axes.scatter(x[missing], y[missing], s=10, color=RULE, marker="o", label=UNLABELED)
     for i, name in enumerate(names):
         rows = truth == i
         if rows.any():
             axes.scatter(
-                *points[rows].T,
+                x[rows],
+                y[rows],
                 s=16,
                 color=tone(i),
                 marker=marker(i),

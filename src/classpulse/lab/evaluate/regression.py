@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from classpulse.core.errors import ShapeError
 from classpulse.core.records import Interval
-from classpulse.lab.evaluate.resample import Values, bootstrap_many
+from classpulse.lab.evaluate.resample import Counts, Values, bootstrap_counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,9 @@ class Throughput:
     """Speed of repeated runs over the same number of items.
 
     Args:
-        per_second: items per second, S = 1 / T with T the mean seconds per item; the interval
-            is over runs and None for a single one.
-        value: S itself.
-        seconds_per_item: T.
+        value: items per second, S = 1 / T.
+        per_second: S with the 95 % bootstrap interval over runs; None for a single run.
+        seconds_per_item: T, mean over all runs.
         runs: number of runs.
     """
 
@@ -60,20 +59,24 @@ def score_regression(truth: ArrayLike, predicted: ArrayLike, *, seed: int = 0) -
     wanted, got = wanted[known], got[known]
     if not len(wanted) or not np.isfinite(got).all():
         raise ShapeError("regression needs a true value at least, and finite predictions")
-    mse, mae, r2 = bootstrap_many(
-        lambda rows: _errors(wanted[rows], got[rows]), len(wanted), seed=seed
+    mse, mae, r2 = bootstrap_counts(
+        lambda counts: _errors(counts, wanted, got), len(wanted), seed=seed
     )
     assert mse is not None and mae is not None  # finite for finite pairs
     return Regression(len(wanted), int((~known).sum()), mse, mae, r2)
 
 
-def _errors(truth: Values, predicted: Values) -> Values:
+def _errors(counts: Counts, truth: Values, predicted: Values) -> Values:
+    """(b, 3) MSE, MAE and R2 with rows counted (b, n) times."""
     residual = truth - predicted
-    spread = float(((truth - truth.mean()) ** 2).sum())
-    # a constant truth can leave rounding noise in place of 0
-    flat = np.ptp(truth) == 0
-    r2 = np.nan if flat else 1 - float((residual**2).sum()) / spread
-    return np.array([(residual**2).mean(), np.abs(residual).mean(), r2])
+    n = len(truth)
+    centered = truth - truth.mean()
+    squares = counts @ residual**2
+    spread = counts @ centered**2 - (counts @ centered) ** 2 / n
+    # rounding leaves a trace of variance where a resample has one value only
+    varies = (spread > 1e-12 * n * np.ptp(truth) ** 2) & (np.ptp(truth) > 0)
+    r2 = np.where(varies, 1 - squares / np.where(varies, spread, 1.0), np.nan)
+    return np.column_stack([squares / n, counts @ np.abs(residual) / n, r2])
 
 
 def score_throughput(seconds: ArrayLike, items: int, *, seed: int = 0) -> Throughput:
@@ -92,7 +95,7 @@ def score_throughput(seconds: ArrayLike, items: int, *, seed: int = 0) -> Throug
     value = items / float(runs.mean())
     interval = None
     if len(runs) > 1:
-        [interval] = bootstrap_many(
-            lambda rows: np.array([items / runs[rows].mean()]), len(runs), seed=seed
+        [interval] = bootstrap_counts(
+            lambda counts: items * len(runs) / (counts @ runs)[:, None], len(runs), seed=seed
         )
     return Throughput(value, interval, 1 / value, len(runs))

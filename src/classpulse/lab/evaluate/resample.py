@@ -15,6 +15,7 @@ from classpulse.core.records import Interval
 from classpulse.lab.evaluate.metrics import RESAMPLES
 
 PAIRED_RESAMPLES = 10_000  # the smallest p-value of a paired bootstrap is 2 / 10,001
+CHUNK = 50  # resamples at a time: (50, n) counts stay small for any data set here
 
 Labels = NDArray[np.int64]
 Counts = NDArray[np.int64]
@@ -39,21 +40,26 @@ def interval_if_defined(value: float, draws: Values) -> Interval | None:
     return interval_of(value, draws)
 
 
-def bootstrap_many(
-    statistic: Callable[[NDArray[np.int64]], Values], n: int, *, seed: int
+def bootstrap_counts(
+    statistic: Callable[[Counts], Values], n: int, *, seed: int
 ) -> list[Interval | None]:
     """95 % intervals of m statistics that share their resamples.
 
     Args:
-        statistic: row numbers (r,) -> (m,) values, NaN where one is undefined.
+        statistic: how often each row was drawn, (b, n) -> (b, m) values, NaN where undefined.
         n: number of rows.
     """
     random = np.random.default_rng(seed)
-    values = statistic(np.arange(n))
-    draws = np.stack([statistic(random.integers(0, n, n)) for _ in range(RESAMPLES)])
-    return [
-        interval_if_defined(float(v), column) for v, column in zip(values, draws.T, strict=True)
-    ]
+    values = statistic(np.ones((1, n), dtype=np.int64))[0]
+    draws = np.concatenate(
+        [
+            statistic(
+                np.stack([np.bincount(random.integers(0, n, n), minlength=n) for _ in range(CHUNK)])
+            )
+            for _ in range(RESAMPLES // CHUNK)
+        ]
+    )
+    return [interval_if_defined(float(v), d) for v, d in zip(values, draws.T, strict=True)]
 
 
 def count_confusion(truth: Labels, predicted: Labels, k: int) -> Counts:
@@ -70,7 +76,13 @@ def draw_confusions(confusion: Counts, *, seed: int, resamples: int = RESAMPLES)
 
 
 def draw_paired(
-    truth: Labels, first: Labels, second: Labels, k: int, *, seed: int
+    truth: Labels,
+    first: Labels,
+    second: Labels,
+    k: int,
+    *,
+    seed: int,
+    resamples: int = PAIRED_RESAMPLES,
 ) -> tuple[Counts, Counts]:
     """Confusion matrices of two predictors on the same resamples of rows.
 
@@ -78,16 +90,17 @@ def draw_paired(
         truth, first, second: (n,) labels in 0..k-1 of the same rows.
 
     Returns:
-        Two (PAIRED_RESAMPLES, k, k) arrays.
+        Two (resamples, k, k) arrays.
     """
-    cells, counts = np.unique(np.stack([truth, first, second]), axis=1, return_counts=True)
+    code = (truth * k + first) * k + second
+    cells, counts = np.unique(code, return_counts=True)
     random = np.random.default_rng(seed)
-    draws = random.multinomial(counts.sum(), counts / counts.sum(), size=PAIRED_RESAMPLES)
+    draws = random.multinomial(len(truth), counts / len(truth), size=resamples).astype(np.float64)
     both = []
-    for predicted in cells[1:]:
-        place = np.zeros((cells.shape[1], k * k), dtype=np.int64)
-        place[np.arange(cells.shape[1]), cells[0] * k + predicted] = 1
-        both.append((draws @ place).reshape(-1, k, k))
+    for predicted in (cells // k % k, cells % k):
+        place = np.zeros((len(cells), k * k))  # float: integers have no fast matrix product
+        place[np.arange(len(cells)), cells // k**2 * k + predicted] = 1
+        both.append((draws @ place).astype(np.int64).reshape(-1, k, k))
     return both[0], both[1]
 
 

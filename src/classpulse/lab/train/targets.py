@@ -22,6 +22,12 @@ HEAD_SPACES: dict[str, LabelSpace] = {
 }
 
 
+HEAD_GIVEN: dict[str, tuple[str, ...]] = {
+    # the decision list names states for faces voted neutral, sad or angry and drops all others
+    "state": ("votes:neutral", "votes:sadness", "votes:anger"),
+}
+
+
 def hard_labels(faces: FaceSet, head: str) -> NDArray[np.int64]:
     """(n,) label of every picture for `head`, -1 where it has none.
 

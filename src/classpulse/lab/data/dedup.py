@@ -1,0 +1,100 @@
+"""Pictures that occur twice: byte-identical, or the same to the eye.
+
+A picture that stands in training and in a held-out part makes every number on that part too good.
+FER2013 and its folder copies are full of them.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from classpulse.core.errors import ShapeError
+
+HASH_SIDE = 8  # dHash of 8 x 8 = 64 bits
+MAX_BITS = 6  # candidates: hashes that differ in at most this many of 64 bits
+MIN_CORRELATION = 0.97  # confirmed: correlation of the pictures at 24 x 24 pixels
+COMPARE_SIDE = 24
+CHUNK = 512  # rows of the pairwise comparison at a time: 512 x 30,000 hashes are 120 MB
+
+
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """Pairs of pictures that are the same.
+
+    Args:
+        left, right: (m,) rows in the first and the second set.
+        kind: (m,) ``"identical"`` (bytes), ``"similar"`` (to the eye) or ``"mirrored"``.
+    """
+
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    kind: NDArray[np.str_]
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+
+def find_repeats(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> Repeats:
+    """Every picture of `left` that stands in `right`, with the rows where it does.
+
+    Candidates share a difference hash (Krawetz 2013) up to `MAX_BITS` bits; they are confirmed by
+    the correlation of the shrunken pictures, so faces that are merely alike do not count. Flat
+    pictures have no content to compare and only match by their bytes.
+
+    Args:
+        left: (n, h, w) uint8 grey; right: (m, h, w) uint8 grey.
+
+    Raises:
+        ShapeError: not grey pictures in uint8.
+    """
+    for images in (left, right):
+        if images.ndim != 3 or images.dtype != np.uint8:
+            raise ShapeError(f"pictures are (n, h, w) uint8, not {images.shape} {images.dtype}")
+    found: dict[tuple[int, int], str] = dict.fromkeys(_identical(left, right), "identical")
+    views = {"similar": left, "mirrored": left[:, :, ::-1]}
+    for kind, images in views.items():
+        for pair in _alike(images, right):
+            found.setdefault(pair, kind)
+    pairs = np.array(sorted(found), dtype=np.int64).reshape(-1, 2)
+    kinds = np.array([found[a, b] for a, b in pairs.tolist()], dtype=np.str_)
+    return Repeats(pairs[:, 0], pairs[:, 1], kinds)
+
+
+def _identical(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> list[tuple[int, int]]:
+    places: dict[bytes, list[int]] = {}
+    for row, image in enumerate(right):
+        places.setdefault(image.tobytes(), []).append(row)
+    return [(i, j) for i, image in enumerate(left) for j in places.get(image.tobytes(), ())]
+
+
+def _alike(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> list[tuple[int, int]]:
+    hashes, others = difference_hash(left), difference_hash(right)
+    small, small_others = _normalized(left), _normalized(right)
+    pairs: list[tuple[int, int]] = []
+    for start in range(0, len(hashes), CHUNK):
+        distance = np.bitwise_count(hashes[start : start + CHUNK, None] ^ others[None, :])
+        for i, j in np.argwhere(distance <= MAX_BITS).tolist():
+            if float(small[start + i] @ small_others[j]) >= MIN_CORRELATION:
+                pairs.append((start + i, j))
+    return pairs
+
+
+def difference_hash(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """(n, h, w) uint8 -> (n,) 64-bit hashes: is each of 8 x 8 cells brighter than its right one?"""
+    size = (HASH_SIDE + 1, HASH_SIDE)
+    small = np.stack([cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in images])
+    bits = (small[:, :, :-1] > small[:, :, 1:]).reshape(len(images), -1)  # (n, 64)
+    packed = np.packbits(bits, axis=1)  # (n, 8) uint8
+    return np.ascontiguousarray(packed).view(np.uint64).ravel()
+
+
+def _normalized(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(n, 576) float32 rows of zero mean and length 1; rows of flat pictures are zero."""
+    size = (COMPARE_SIDE, COMPARE_SIDE)
+    small = np.stack([cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in images])
+    rows = small.reshape(len(images), -1).astype(np.float32)
+    rows -= rows.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.where(length > 0, length, np.inf), dtype=np.float32)

@@ -1,0 +1,188 @@
+"""Splits by the name of a protocol, and manifests that let anyone check them.
+
+A protocol is a function from what is known of the rows to named parts. Row numbers count from 0 in
+the order of the source file, so a manifest means the same rows on every machine.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import GroupShuffleSplit, StratifiedKFold, train_test_split
+
+from classpulse.core.errors import InputError
+from classpulse.core.registry import Registry
+from classpulse.lab.data.faces import USAGES
+
+SEED = 42  # of the thesis; every protocol that draws uses it unless told otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a protocol may look at.
+
+    Args:
+        labels: (n,) int64.
+        part: (n,) Usage part, or None.
+        subject: (n,) who is in the picture, or None.
+    """
+
+    labels: NDArray[np.int64]
+    part: NDArray[np.str_] | None = None
+    subject: NDArray[np.str_] | None = None
+
+
+Parts = dict[str, NDArray[np.int64]]
+Protocol = Callable[..., Parts]
+PROTOCOLS: Registry[Protocol] = Registry("split protocol")
+
+
+@PROTOCOLS.register("official")
+def split_official(rows: Rows, *, seed: int = SEED) -> Parts:
+    """FER2013's own parts: Training, PublicTest (valid) and PrivateTest (test). Draws nothing."""
+    part = _need(rows.part, "official", "a Usage column")
+    names = dict(zip(("train", "valid", "test"), USAGES, strict=True))
+    return {name: np.flatnonzero(part == usage) for name, usage in names.items()}
+
+
+@PROTOCOLS.register("thesis-stratified")
+def split_thesis(rows: Rows, *, seed: int = SEED) -> Parts:
+    """The thesis' insert-balancing runs: 80/20 stratified of Training, both test parts as test."""
+    pool, test = _pool(rows)
+    train, valid = train_test_split(
+        pool, test_size=0.2, stratify=rows.labels[pool], random_state=seed
+    )
+    return {"train": np.sort(train), "valid": np.sort(valid), "test": test}
+
+
+@PROTOCOLS.register("thesis-class-weights")
+def split_thesis_first(rows: Rows, *, seed: int = SEED) -> Parts:
+    """The thesis' class-weight runs: the first 20 % of each class are validation, none drawn.
+
+    Keras takes them in the order of file names; the pictures here have none, so row order stands
+    for it: the counts are the thesis', the pictures need not be.
+    """
+    pool, test = _pool(rows)
+    valid = [
+        mine[: int(0.2 * len(mine))]
+        for label in np.unique(rows.labels[pool])
+        for mine in (pool[rows.labels[pool] == label],)
+    ]
+    chosen = np.sort(np.concatenate(valid))
+    return {"train": np.setdiff1d(pool, chosen), "valid": chosen, "test": test}
+
+
+@PROTOCOLS.register("aieducation")
+def split_aieducation(rows: Rows, *, seed: int = SEED) -> Parts:
+    """A.I.ducation Analytics: 70/15/15 at random over all labelled rows, parts ignored."""
+    order = np.random.default_rng(seed).permutation(np.flatnonzero(rows.labels >= 0))
+    n_train, n_valid = round(0.7 * len(order)), round(0.15 * len(order))
+    train, valid, test = np.split(order, [n_train, n_train + n_valid])
+    return {"train": np.sort(train), "valid": np.sort(valid), "test": np.sort(test)}
+
+
+@PROTOCOLS.register("paper")
+def split_paper(rows: Rows, *, seed: int = SEED) -> Parts:
+    """The parallel engagement paper: 80/20 at random over all labelled rows."""
+    labelled = np.flatnonzero(rows.labels >= 0)
+    train, test = train_test_split(labelled, test_size=0.2, random_state=seed)
+    return {"train": np.sort(train), "test": np.sort(test)}
+
+
+@PROTOCOLS.register("kfold-10")
+def split_kfold(rows: Rows, *, seed: int = SEED) -> Parts:
+    """Ten stratified folds of all labelled rows: parts ``fold-0`` ... ``fold-9``, disjoint."""
+    labelled = np.flatnonzero(rows.labels >= 0)
+    folds = StratifiedKFold(10, shuffle=True, random_state=seed)
+    parts = folds.split(labelled, rows.labels[labelled])
+    return {f"fold-{i}": np.sort(labelled[test]) for i, (_, test) in enumerate(parts)}
+
+
+@PROTOCOLS.register("subject-disjoint")
+def split_subjects(rows: Rows, *, seed: int = SEED) -> Parts:
+    """About 70/15/15, and nobody is in two parts: the honest split of CK+."""
+    subject = _need(rows.subject, "subject-disjoint", "subjects")
+    labelled = np.flatnonzero(rows.labels >= 0)
+    first = GroupShuffleSplit(1, test_size=0.3, random_state=seed)
+    train, rest = next(first.split(labelled, groups=subject[labelled]))
+    left = labelled[rest]
+    second = GroupShuffleSplit(1, test_size=0.5, random_state=seed)
+    valid, test = next(second.split(left, groups=subject[left]))
+    return {"train": labelled[train], "valid": left[valid], "test": left[test]}
+
+
+def _need(column: NDArray[np.str_] | None, protocol: str, what: str) -> NDArray[np.str_]:
+    if column is None:
+        raise InputError(f"the split '{protocol}' needs {what}, which this data does not have")
+    return column
+
+
+def _pool(rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of Training, and of everything else, as the thesis' folders have them."""
+    part = _need(rows.part, "thesis", "a Usage column")
+    return np.flatnonzero(part == USAGES[0]), np.flatnonzero(part != USAGES[0])
+
+
+def build_manifest(
+    protocol: str, parts: Parts, rows: Rows, *, data: str, seed: int
+) -> dict[str, Any]:
+    """What `save_manifest` writes: counts per part and class, row numbers and their SHA-256.
+
+    Args:
+        data: SHA-256 of the data file, so that the row numbers have something to refer to.
+    """
+    return {
+        "format": 1,
+        "protocol": protocol,
+        "seed": seed,
+        "data_sha256": data,
+        "parts": {
+            name: {
+                "n": len(part),
+                "classes": np.bincount(rows.labels[part][rows.labels[part] >= 0]).tolist(),
+                "sha256": hash_rows(part),
+                "rows": part.tolist(),
+            }
+            for name, part in parts.items()
+        },
+    }
+
+
+def hash_rows(part: NDArray[np.int64]) -> str:
+    """SHA-256 of sorted row numbers as little-endian int64: equal for equal sets of rows."""
+    return hashlib.sha256(np.sort(part).astype("<i8").tobytes()).hexdigest()
+
+
+def load_manifest(path: Path) -> Parts:
+    """Parts of a manifest, checked against their own hashes.
+
+    Raises:
+        InputError: no such file, not a manifest, or rows that do not match their hash.
+    """
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        parts = {n: np.array(p["rows"], dtype=np.int64) for n, p in raw["parts"].items()}
+        stated = {n: p["sha256"] for n, p in raw["parts"].items()}
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is not a split manifest: {error!r}") from None
+    for name, part in parts.items():
+        if hash_rows(part) != stated[name]:
+            raise InputError(f"{path}: the rows of '{name}' do not match their hash; split again")
+    return parts
+
+
+def overlaps(parts: Parts) -> Iterator[tuple[str, str, int]]:
+    """Pairs of parts that share rows, with how many: none for a sound split."""
+    names = list(parts)
+    for i, a in enumerate(names):
+        for b in names[i + 1 :]:
+            shared = len(np.intersect1d(parts[a], parts[b]))
+            if shared:
+                yield a, b, shared
