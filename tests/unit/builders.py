@@ -112,9 +112,7 @@ class FakeSource:
 
     live = False
 
-    def __init__(
-        self, frames: Sequence[Frame | BaseException], *, sequence: bool = True
-    ) -> None:
+    def __init__(self, frames: Sequence[Frame | BaseException], *, sequence: bool = True) -> None:
         self.name = "fake"
         self.sequence = sequence
         times = [frame.t for frame in frames if isinstance(frame, Frame)]

@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -177,5 +178,18 @@ def test_a_bad_input_spec_is_refused(changes: dict[str, Any], message: str) -> N
 
 def test_a_folder_in_place_of_a_card_is_one_of_our_errors(tmp_path: Path) -> None:
     (tmp_path / "card.json").mkdir()
-    with pytest.raises(ModelError, match="cannot read .*card"):
+    with pytest.raises(ModelError, match=r"cannot read .*card"):
         load_card(tmp_path / "card.json")
+
+
+@pytest.mark.parametrize("given", ["emotion:joy", "votes:sadness", "emotion", ":", ""])
+def test_a_head_depends_only_on_labels_that_are_there(given: str) -> None:
+    heads = (HEADS[0], replace(HEADS[1], given=("emotion:neutral", given)))
+    with pytest.raises(ModelError, match="head 'state': given"):
+        build_card(heads=heads)
+
+
+def test_what_a_head_depends_on_survives_the_disk(tmp_path: Path) -> None:
+    heads = (HEADS[0], replace(HEADS[1], given=("emotion:neutral", "emotion:sad")))
+    save_card(build_card(heads=heads), tmp_path / "card.json")
+    assert load_card(tmp_path / "card.json").heads == heads

@@ -101,7 +101,7 @@ def test_iou_is_symmetric_and_one_with_itself(n: int, seed: int) -> None:
 
 def test_boxes_that_only_touch_do_not_overlap() -> None:
     a = np.array([[0, 0, 10, 10]], np.float32)
-    assert iou(a, a + [10, 0, 10, 0]).item() == 0
+    assert iou(a, a + np.array([10, 0, 10, 0], np.float32)).item() == 0
 
 
 def suppress_slowly(

@@ -67,9 +67,7 @@ def test_blur_changes_nothing_outside() -> None:
     assert np.array_equal(after, image)
 
 
-@given(
-    x=st.floats(-300, 300), y=st.floats(-300, 300), w=st.floats(0.5, 400), h=st.floats(0.5, 400)
-)
+@given(x=st.floats(-300, 300), y=st.floats(-300, 300), w=st.floats(0.5, 400), h=st.floats(0.5, 400))
 def test_blur_stays_in_its_box_anywhere(x: float, y: float, w: float, h: float) -> None:
     image = noise(90, 120)
     box = np.array([x, y, x + w, y + h], np.float32)

@@ -40,7 +40,9 @@ def test_the_mean_of_the_papers_worked_example() -> None:
     assert PAPER.score_columns(EXAMPLE).mean().round(12) == 1.4025
 
 
-@pytest.mark.parametrize(("label", "weight"), [("happiness", 0.7), ("sadness", 0.5), ("anger", 0.8)])
+@pytest.mark.parametrize(
+    ("label", "weight"), [("happiness", 0.7), ("sadness", 0.5), ("anger", 0.8)]
+)
 def test_the_papers_weights(label: str, weight: float) -> None:
     columns = {name: [float(name == label)] for name in EXAMPLE}
     assert PAPER.score_columns(columns).item() == pytest.approx(0.3 + weight)
@@ -129,6 +131,19 @@ def test_the_variance_by_hand() -> None:
     state = np.array([[0.0, 0.5, 0.5, 0.0]])  # bored -0.3 or focused 0.45
     _, variance = DEFAULT.score(both(state, sure(FER2013_7, "sad").probs.astype(float)))
     assert variance.item() == pytest.approx((0.75 / 2) ** 2)
+
+
+@pytest.mark.parametrize(("share", "value"), [(1.0, 0.8), (0.5, 0.35 + 0.5 * 0.45), (0.0, 0.35)])
+def test_a_head_counts_by_the_chance_that_it_applies(share: float, value: float) -> None:
+    scores = {"state": sure(LEARNING_STATE_4, "focused"), "emotion": sure(FER2013_7, "sad")}
+    chance = {"state": np.array([share], np.float32)}
+    assert DEFAULT.score(scores, share=chance)[0].item() == pytest.approx(value)
+
+
+def test_doubt_whether_a_head_applies_is_variance() -> None:
+    scores = {"state": sure(LEARNING_STATE_4, "focused"), "emotion": sure(FER2013_7, "sad")}
+    _, variance = DEFAULT.score(scores, share={"state": np.array([0.5], np.float32)})
+    assert variance.item() == pytest.approx((0.45 / 2) ** 2)
 
 
 def test_a_missing_head_is_named() -> None:
@@ -322,9 +337,7 @@ def test_the_whole_counts_a_subject_of_two_windows_once() -> None:
 
 def test_memory_grows_with_windows_and_subjects_only() -> None:
     def size(frames: int) -> int:
-        aggregator = filled(
-            ((20.0 * i / frames, f"S{i % 3}", (i % 7) / 7) for i in range(frames))
-        )
+        aggregator = filled((20.0 * i / frames, f"S{i % 3}", (i % 7) / 7) for i in range(frames))
         return sum(
             sys.getsizeof(sums.n) + sys.getsizeof(sums.total) + sys.getsizeof(sums.squares)
             for window in aggregator._windows.values()

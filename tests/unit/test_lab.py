@@ -519,7 +519,7 @@ def test_a_bad_input_of_a_recipe_is_explained(tmp_path: Path) -> None:
 
 
 def test_an_unknown_recipe_lists_the_shipped_ones() -> None:
-    with pytest.raises(InputError, match="no recipe 'best'; shipped: .*face-base"):
+    with pytest.raises(InputError, match=r"no recipe 'best'; shipped: .*face-base"):
         load_recipe("best")
 
 

@@ -100,7 +100,7 @@ def test_what_is_not_onnx_is_refused(tmp_path: Path, content: bytes) -> None:
     found = hashlib.sha256(content).hexdigest()
     folder = write_artefact(tmp_path / "tiny", sha256=found)
     (folder / "model.onnx").write_bytes(content)
-    with pytest.raises(ModelError, match="not a usable ONNX file|lacks the outputs"):
+    with pytest.raises(ModelError, match=r"not a usable ONNX file|lacks the outputs"):
         OnnxModel(str(folder))
 
 
@@ -111,7 +111,7 @@ def test_a_missing_output_is_named(tmp_path: Path) -> None:
 
 
 def test_a_missing_card_lists_the_shipped_models(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no model .*or one of"):
+    with pytest.raises(ModelError, match=r"no model .*or one of"):
         OnnxModel(str(tmp_path))
 
 
@@ -137,9 +137,7 @@ def test_another_input_than_the_cards_is_an_error_of_the_model(tmp_path: Path) -
     ],
     ids=str,
 )
-def test_an_impossible_answer_is_an_error(
-    tmp_path: Path, bias: list[float], softmax: bool
-) -> None:
+def test_an_impossible_answer_is_an_error(tmp_path: Path, bias: list[float], softmax: bool) -> None:
     emotion = [0.0] * 7 if softmax else [1.0, 0, 0, 0, 0, 0, 0]
     with pytest.raises(ModelError, match="'tiny', head 'state' gave an impossible answer"):
         answers(tmp_path, {"emotion_probs": emotion, "state_probs": bias}, softmax=softmax)
@@ -172,5 +170,5 @@ def test_a_folder_with_a_card_is_a_model(tmp_path: Path) -> None:
 
 def test_a_file_is_not_a_model(tmp_path: Path) -> None:
     write_onnx(tmp_path / "model.onnx", {"a": [0.0, 1.0]}, spec=SPEC)
-    with pytest.raises(ModelError, match="give a folder with card.json and model.onnx"):
+    with pytest.raises(ModelError, match=r"give a folder with card.json and model.onnx"):
         find_model(str(tmp_path / "model.onnx"))

@@ -3,12 +3,14 @@
 import csv
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from builders import (
+    HEADS,
     TEMPLATE,
     FakeModel,
     FakeSource,
@@ -245,6 +247,35 @@ def test_nan_from_the_network_is_an_error(tmp_path: Path) -> None:
     folder = write_artefact(tmp_path / "tiny", outputs)
     with pytest.raises(ModelError, match="impossible answer"):
         list(watch(FakeSource(frames(3)), detector=always((20, 20)), model=str(folder)))
+
+
+# --- heads that do not always apply --------------------------------------------------------------
+
+CALM = (HEADS[0], replace(HEADS[1], given=("emotion:neutral", "emotion:sad")))
+
+
+def calm(emotion: str, p: float = 1.0) -> FakeModel:
+    """A network whose state head knows neutral and sad faces only, and always says focused."""
+    return FakeModel(answer_with(emotion=(emotion, p), state=("focused", 1.0)), heads=CALM)
+
+
+@pytest.mark.parametrize(
+    ("emotion", "state"), [("neutral", "focused"), ("sad", "focused"), ("happy", None)]
+)
+def test_a_head_is_heard_where_it_applies(emotion: str, state: str | None) -> None:
+    reading = last(FRONT, model=calm(emotion))
+    assert reading.label("state") == state and reading.label("emotion") == emotion
+
+
+@pytest.mark.parametrize(("p", "heard"), [(0.55, True), (0.35, False)])
+def test_a_head_is_heard_when_it_applies_more_likely_than_not(p: float, heard: bool) -> None:
+    assert (last(FRONT, model=calm("neutral", p)).label("state") is not None) == heard
+
+
+def test_a_smile_counts_although_it_has_no_state() -> None:
+    reading = last(FRONT, model=calm("happy"), smooth=0.0)
+    assert reading.abstained is None and reading.engagement is not None
+    assert reading.engagement.value == pytest.approx(0.35 + 0.2)
 
 
 # --- options -------------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ def test_side_is_the_shorter_side() -> None:
         {"box": [[0, 0, np.inf, 10]]},
         {"box": [[0, 0, 10]]},
         {"box": [[0, 0, 10, 20, 5]]},
-        {"box": np.zeros((2, 6)) + [0, 0, 1, 1, 0, 0]},
+        {"box": [[0, 0, 1, 1, 0, 0]] * 2},
         {"box": [0, 0, 10, 20]},
         {"score": [1.1]},
         {"score": [-0.1]},
@@ -124,7 +124,7 @@ def test_side_is_the_shorter_side() -> None:
     ids=str,
 )
 def test_bad_faces_are_refused(changes: dict[str, Any]) -> None:
-    with pytest.raises((ShapeError)):
+    with pytest.raises(ShapeError):
         Faces(**({"box": BOX, "score": [0.9]} | changes))
 
 

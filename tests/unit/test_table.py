@@ -27,7 +27,7 @@ READINGS = (
     build_reading("S01", 0.0, value=0.75),
     build_abstained("S02", 0.0),
     build_reading("S01", 1.5, value=0.3125, state="bored"),
-    build_abstained("S03", 2.0, why="turned, \"away\"\nfrom us"),
+    build_abstained("S03", 2.0, why='turned, "away"\nfrom us'),
 )
 
 

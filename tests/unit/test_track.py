@@ -189,3 +189,15 @@ def test_faces_that_move_smoothly_keep_their_numbers(data: st.DataObject, n: int
 @pytest.mark.parametrize(("number", "name"), [(1, "S01"), (42, "S42"), (123, "S123")])
 def test_pseudonym(number: int, name: str) -> None:
     assert pseudonym(number) == name
+
+
+def test_sparse_frames_still_follow_people() -> None:
+    tracker, face = Tracker(max_gap=3.0), build_faces((100, 100))
+    seen = [numbers(tracker.update(face, t)) for t in (0.0, 10.0, 20.0, 60.0)]
+    assert seen == [[UNCONFIRMED], [1], [1], [1]]
+
+
+def test_an_unconfirmed_face_that_misses_one_frame_is_forgotten() -> None:
+    face = build_faces((100, 100))
+    seen = follow(Tracker(), face, Faces.none(), face)
+    assert seen == [[UNCONFIRMED], [], [UNCONFIRMED]]

@@ -153,6 +153,13 @@ class ModelCard:
                 get_space(head.space)
             except LabelError as error:
                 raise ModelError(f"card '{self.name}', head '{head.name}': {error}") from None
+        known = {f"{h.name}:{label}" for h in self.heads for label in h.label_space.names}
+        for head in self.heads:
+            if not known.issuperset(head.given):
+                raise ModelError(
+                    f"card '{self.name}', head '{head.name}': given {sorted(head.given)} must be "
+                    f"'head:label' of the heads {', '.join(h.name for h in self.heads)}"
+                )
 
     def head(self, name: str) -> Head:
         """The head called `name`; `ModelError` lists the heads there are otherwise."""

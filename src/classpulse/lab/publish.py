@@ -61,7 +61,7 @@ def publish(
     size = sum(p.numel() for p in network.parameters())
     card = _card(recipe, build_heads(temperatures), sha256, size)
     save_artefact(out, card)
-    model = OnnxModel(str(out))
+    model = OnnxModel(str(out), threads=2)
     gate, curves = fit_gate(model, valid)
     train = load_fer2013(fer2013, part="Training")
     fresh = valid.take(~repeated_in(valid, train), name=f"{valid.name} without repeats")
