@@ -9,6 +9,7 @@ that process's memory is read from /proc every half second.
 
 import argparse
 import json
+import resource
 import subprocess
 import sys
 import tempfile
@@ -29,7 +30,11 @@ SAMPLES = 5
 
 @dataclass(frozen=True)
 class Memory:
-    """What was measured: seconds and MB (2**20 bytes); `rss` are (wall seconds, MB) pairs."""
+    """What was measured: seconds and MB (2**20 bytes); `rss` are (wall seconds, MB) pairs.
+
+    `speed` is seconds of video per second of wall time, `idle_speed` per second of processor time:
+    what one core does when nobody else computes.
+    """
 
     clip: str
     width: int
@@ -39,7 +44,9 @@ class Memory:
     frames: int
     readings: int
     wall_seconds: float
+    processor_seconds: float
     speed: float
+    idle_speed: float
     peak_mb: float
     rss: list[tuple[float, float]]
     goal_mb: int
@@ -93,7 +100,8 @@ def watch_memory(command: list[str]) -> tuple[list[tuple[float, float]], float, 
         while process.poll() is None:
             fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
             if "VmRSS" in fields:
-                rss, peak = (int(fields[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM"))
+                rss, high = (int(fields[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM"))
+                peak = max(peak, rss, high)
                 seen.append((round(time.monotonic() - start, 1), round(rss, 1)))
             time.sleep(0.5)
         if process.returncode:
@@ -109,6 +117,8 @@ def measure(clip: Path, *, minutes: float, every: float) -> Memory:
         write_loop(frames, video, rate=rate, seconds=60 * minutes)
         command = [sys.executable, "-m", "classpulse.cli", "analyze", str(video)]
         seen, peak, wall = watch_memory([*command, "--out", str(out), "--every", str(every)])
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent = used.ru_utime + used.ru_stime
         summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     height, width = frames[0].shape[:2]
     duration, counts = summary["session"]["duration"], summary["counts"]
@@ -122,7 +132,9 @@ def measure(clip: Path, *, minutes: float, every: float) -> Memory:
         frames=counts["frames"],
         readings=counts["readings"],
         wall_seconds=round(wall, 1),
-        speed=round(duration / wall, 1),
+        processor_seconds=round(spent, 1),
+        speed=round(duration / wall, 2),
+        idle_speed=round(duration / spent, 1),
         peak_mb=round(peak, 1),
         rss=[seen[step] for step in steps],
         goal_mb=GOAL_MB,
@@ -141,7 +153,8 @@ def main() -> None:
     given.results.write_text(json.dumps(asdict(found), indent=2) + "\n", encoding="utf-8")
     print(f"{found.clip}, {found.width} x {found.height}: {found.video_seconds:.0f} s of video, "
           f"{found.frames} frames analyzed, {found.readings} readings\n"
-          f"{found.wall_seconds:.0f} s wall, {found.speed:.1f} s of video per second\n"
+          f"{found.wall_seconds:.0f} s wall ({found.speed:.1f} s of video per second), "
+          f"{found.processor_seconds:.0f} s of processor time ({found.idle_speed:.1f})\n"
           f"peak {found.peak_mb:.0f} MB (goal: below {GOAL_MB}); over time: "
           + ", ".join(f"{mb:.0f} MB at {t:.0f} s" for t, mb in found.rss))  # fmt: skip
     if found.peak_mb >= GOAL_MB:

@@ -88,4 +88,5 @@ def test_label_orders_live_in_one_module_only() -> None:
     for space in SPACES.values():
         order = re.compile(r'"\s*,\s*"'.join(space.names))
         hits = [p for p in (ROOT / "src").rglob("*.py") if order.search(p.read_text())]
-        assert [p.name for p in hits if p.name != "labels.py"] == []
+        ours = [p.name for p in hits if "peers" not in p.parts]  # those state foreign orders
+        assert [name for name in ours if name != "labels.py"] == []

@@ -226,7 +226,7 @@ MODELS = (
     Bad("card that is a picture", TINY, 4, ("tiny/card.json is not valid JSON", "export"),
         make.artefact(after=lambda tiny: (tiny / "card.json").write_bytes(b"\x89PNG\r\n\xff"))),
     Bad("card with a missing field", TINY, 4,
-        ("tiny/card.json: missing ['commit'", "'heads'", "export the model again"),
+        ("tiny/card.json: missing ['commit'", "'heads'", "known: name, summary"),
         make.artefact(after=lambda tiny: (tiny / "card.json").write_text('{"name": "tiny"}'))),
     Bad("card with an unknown label space", TINY, 4,
         ("card 'tiny', head 'emotion'", "unknown label space 'mars-3'", "known: "),

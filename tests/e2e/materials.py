@@ -233,5 +233,4 @@ def scores(text: str | bytes) -> Callable[[Path], object]:
 
 
 def mars(folder: Path) -> None:
-    change_card(folder, heads=[{"name": "emotion", "output": "emotion_probs", "space": "mars-3",
-                                "temperature": 1.0}])  # fmt: skip
+    change_card(folder, heads=[dataclasses.asdict(HEADS[0]) | {"space": "mars-3"}])

@@ -131,7 +131,9 @@ def started(clip: Path, tmp_path: Path) -> Iterator[Callable[[], subprocess.Pope
 
     def start() -> subprocess.Popen[str]:
         command = (*COMMAND, "analyze", str(clip), "--out", str(tmp_path), "--every", "0.04")
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+        )
         begun.append(process)
         end = time.monotonic() + HANGS
         while count_lines(tmp_path / "readings.csv.partial") < 6:
@@ -143,6 +145,11 @@ def started(clip: Path, tmp_path: Path) -> Iterator[Callable[[], subprocess.Pope
     for process in begun:
         process.kill()
         process.communicate()
+
+
+def heed_interrupts() -> None:
+    """Python's own answer to Ctrl-C, also where the tests were started in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def count_lines(path: Path) -> int:
@@ -177,6 +184,8 @@ def test_interrupt_while_a_frame_is_recorded_waits_for_its_end(
 ) -> None:
     from classpulse.room import table
 
+    before = signal.getsignal(signal.SIGINT)
+    heed_interrupts()
     append, calls = table.ReadingTable.append, []
 
     def interrupted(self: table.ReadingTable, row: dict[str, float | str]) -> None:
@@ -186,6 +195,9 @@ def test_interrupt_while_a_frame_is_recorded_waits_for_its_end(
         append(self, row)
 
     monkeypatch.setattr(table.ReadingTable, "append", interrupted)
-    session = analyze(clip, out=tmp_path / "out")
+    try:
+        session = analyze(clip, out=tmp_path / "out")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert len(session.readings) == len(calls) == 2
     check_whole(tmp_path / "out", complete=False)

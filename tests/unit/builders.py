@@ -7,15 +7,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-from hypothesis import settings
 from numpy.typing import NDArray
 
 from classpulse.core.card import Head, InputSpec, ModelCard, QualityGate, save_card
 from classpulse.core.labels import FER2013_7, FERPLUS_VOTES, LEARNING_STATE_4, LabelSpace
 from classpulse.core.records import Faces, Frame, Interval, Reading, Scores
-
-settings.register_profile("classpulse", deadline=None, max_examples=50, derandomize=True)
-settings.load_profile("classpulse")
 
 SPEC = InputSpec(48, 48, 1, (0.5,), (0.25,), "fer2013")
 HEADS = (

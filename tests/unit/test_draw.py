@@ -119,3 +119,11 @@ def test_a_box_past_the_border_can_be_drawn(box: list[float]) -> None:
     image = np.zeros((100, 100, 3), np.uint8)
     draw_face(image, np.array(box, np.float32), "S01 neutral", sure=True)
     assert image.shape == (100, 100, 3) and image.any()
+
+
+@pytest.mark.parametrize("side", [3, 6, 9, 15])
+def test_a_small_face_keeps_next_to_nothing(side: int) -> None:
+    image = noise(60, 60)
+    draw_blur(image, np.array([20, 20, 20 + side, 20 + side], np.float32))
+    patch = image[20 : 20 + side, 20 : 20 + side].astype(float)
+    assert patch.std() < 0.5 * noise(60, 60).astype(float).std()

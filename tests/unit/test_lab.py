@@ -598,3 +598,19 @@ def test_a_saved_card_is_found_again(exported: tuple[Any, Path], tmp_path: Path)
     card = OnnxModel(str(exported[1])).card
     save_card(card, tmp_path / "card.json")
     assert (tmp_path / "card.json").read_bytes() == (exported[1] / "card.json").read_bytes()
+
+
+@pytest.mark.parametrize("keep", [20, 60])
+def test_a_gzip_file_cut_short_is_one_clear_error(tmp_path: Path, keep: int) -> None:
+    plain = write_fer(tmp_path / "f.csv", (3, PIXELS, "Training"))
+    packed = tmp_path / "f.csv.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes())[:keep])
+    with pytest.raises(InputError, match="damaged or not a CSV"):
+        load_fer2013(packed, part="Training")
+
+
+def test_fewer_pictures_than_a_batch_are_refused(tmp_path: Path) -> None:
+    recipe = load(tmp_path, TOML + "[schedule]\nbatch = 8\n")
+    steps = fit(torch.nn.Identity(), torch.zeros(7, 1, 4, 4), {}, recipe, tmp_path / "c.pt")
+    with pytest.raises(InputError, match="7 pictures are fewer than one batch of 8"):
+        next(steps)

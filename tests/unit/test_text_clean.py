@@ -5,7 +5,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from classpulse.core.errors import MissingExtraError
@@ -14,6 +14,9 @@ from classpulse.text.clean import PRE_STEPS, clean_1, clean_twice, pre_isear, pr
 
 ALLOWED = set(string.ascii_lowercase + ".'!? ")
 anything = st.text() | st.text(alphabet="aiI áÁ\n[]'\x92@#?!.,-1é:/ht ps", max_size=40)
+relaxed = settings(
+    deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)  # shared machines stall; a slow moment is no failure
 
 # --- clean 1 -------------------------------------------------------------------------------------
 
@@ -52,18 +55,21 @@ def test_names_go_before_urls_and_letters_last() -> None:
     assert clean_1("mail me@school.org") == "mail me .org"
 
 
+@relaxed
 @given(anything)
 def test_clean_1_takes_any_text_and_gives_allowed_characters_only(text: str) -> None:
     cleaned = clean_1(text)
     assert set(cleaned) <= ALLOWED and "  " not in cleaned and " '" not in cleaned
 
 
+@relaxed
 @given(anything)
 def test_clean_1_is_final_after_two_passes(text: str) -> None:
     twice = clean_1(clean_1(text))
     assert clean_1(twice) == twice
 
 
+@relaxed
 @given(anything)
 def test_clean_1_is_final_at_once_unless_spaces_follow_an_apostrophe(text: str) -> None:
     once = clean_1(text)
@@ -111,6 +117,7 @@ def test_clean_twice(text: str, cleaned: str) -> None:
     assert clean_twice(text, words=WORDS) == cleaned
 
 
+@relaxed
 @given(anything)
 def test_clean_twice_gives_single_spaced_allowed_words(text: str) -> None:
     cleaned = clean_twice(text, words=WORDS)

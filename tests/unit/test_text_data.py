@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -48,6 +48,9 @@ from classpulse.lab.data.texts import (
 DATA = Path(__file__).parents[3] / "shared/data/text"
 needs_data = pytest.mark.skipif(not DATA.exists(), reason="the text corpora are not here")
 AB = LabelSpace("ab", ("a", "b"))
+relaxed = settings(
+    deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)  # shared machines stall; a slow moment is no failure
 
 
 def text_set(
@@ -152,7 +155,7 @@ THREE = compose_seven_from_three(ISEAR, MELD, IEMOCAP)
 Y_TRUE = [6, 5, 3, 4, 3, 1, 6, 3, 5, 1, 0, 6, 4, 4]  # printed in T:267
 
 
-@settings(deadline=None, max_examples=50)
+@relaxed
 @given(st.integers(1, 300), st.floats(0, 1))
 def test_sample_rows_is_pandas_sample(n: int, share: float) -> None:
     pandas = pytest.importorskip("pandas")
@@ -306,6 +309,7 @@ def test_shared_texts_counts_by_label() -> None:
     assert (found.n, found.shared, found.same_label, found.only_that_label) == (3, 2, 1, 0)
 
 
+@relaxed
 @given(st.text())
 def test_the_key_is_stable(text: str) -> None:
     assert compare_key(compare_key(text)) == compare_key(text)

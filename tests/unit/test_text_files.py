@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from classpulse.core.errors import InputError, LabelError, MissingExtraError
@@ -33,6 +33,9 @@ from classpulse.lab.data.text_tables import load_table, load_text
 from classpulse.lab.data.texts import clean_texts, relabel_texts
 
 AB = LabelSpace("ab", ("a", "b"))
+relaxed = settings(
+    deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)  # shared machines stall; a slow moment is no failure
 
 # --- files ---------------------------------------------------------------------------------------
 
@@ -144,7 +147,7 @@ def test_files_that_cannot_be_read(write: Write, tmp_path: Path) -> None:
         load_text(write(b"\xff"), encoding="ascii")
 
 
-@settings(max_examples=60, deadline=None)
+@relaxed
 @given(st.binary(max_size=60))
 def test_any_bytes_give_a_table_or_our_error(
     tmp_path_factory: pytest.TempPathFactory, data: bytes
@@ -158,7 +161,7 @@ def test_any_bytes_give_a_table_or_our_error(
 printable = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
 
 
-@settings(max_examples=60, deadline=None)
+@relaxed
 @given(st.lists(st.tuples(printable, printable), min_size=1, max_size=5))
 def test_what_csv_writes_we_read(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]

@@ -77,7 +77,7 @@ def export_onnx(
         )
     if program is None:
         raise ModelError("torch returned no ONNX program")
-    model = store_half(program.model_proto)
+    model = strip_traces(store_half(program.model_proto))
     onnx.checker.check_model(model)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(model.SerializeToString())
@@ -97,6 +97,15 @@ def store_half(model: onnx.ModelProto) -> onnx.ModelProto:
     nodes = [*casts, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
+    return model
+
+
+def strip_traces(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same graph without the exporter's notes: they hold paths of the machine it ran on."""
+    parts = (model, model.graph, *model.graph.node, *model.graph.value_info)
+    for part in (*parts, *model.graph.initializer, *model.graph.input, *model.graph.output):
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
     return model
 
 

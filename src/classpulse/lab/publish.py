@@ -28,7 +28,7 @@ LIMITS = (
     "and badly lit faces are read worse, which the quality gate only partly prevents.",
     "FER2013 labels agree with ten human votes (FER+) on about two thirds of the pictures: an "
     "accuracy near 0.7 is close to what the labels allow, not to what people feel.",
-    "About 1 in 12 PublicTest pictures also occurs in Training; see the metric without repeats.",
+    "280 of the 3,589 PublicTest pictures also stand in Training; see the metrics without repeats.",
     "Accuracy by age, gender, skin tone, glasses or head cover has not been measured.",
     "The learning states are derived from emotion votes by a rule, never from learning itself.",
     "Must not be used to grade, rank or discipline anyone; prohibited in EU schools and "

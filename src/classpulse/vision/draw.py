@@ -5,6 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BLUR_BLOCKS = 6  # a face becomes 6 x 6 averaged blocks, then is smoothed: nothing to recover
+BLOCK_PX = 5  # a small face becomes fewer blocks, each of at least this many pixels
 GREY = (160, 160, 160)
 GREEN = (40, 150, 90)
 
@@ -18,7 +19,8 @@ def draw_blur(image: NDArray[np.uint8], box: NDArray[np.float32]) -> None:
     if x1 <= x0 or y1 <= y0:
         return
     patch = image[y0:y1, x0:x1]
-    blocks = cv2.resize(patch, (BLUR_BLOCKS, BLUR_BLOCKS), interpolation=cv2.INTER_AREA)
+    count = min(max(min(patch.shape[:2]) // BLOCK_PX, 1), BLUR_BLOCKS)
+    blocks = cv2.resize(patch, (count, count), interpolation=cv2.INTER_AREA)
     image[y0:y1, x0:x1] = cv2.resize(blocks, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
 
 

@@ -2,9 +2,11 @@
 
 import csv
 import gzip
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,8 +59,7 @@ def load_fer2013(path: Path, *, part: str, votes_path: Path | None = None) -> Fa
         raise InputError(f"FER2013 has the parts {', '.join(USAGES)}, not '{part}'")
     images: list[NDArray[np.uint8]] = []
     emotion: list[int] = []
-    with _open_text(path) as stream:
-        reader = csv.DictReader(stream)
+    with _reading(path) as reader:
         for row in reader:
             if row.get("Usage") == part:
                 images.append(_pixels(row, path, reader.line_num))
@@ -81,13 +82,17 @@ def repeated_in(faces: FaceSet, other: FaceSet) -> NDArray[np.bool_]:
     return np.fromiter((image.tobytes() in known for image in faces.images), dtype=np.bool_)
 
 
-def _open_text(path: Path) -> IO[str]:
+@contextmanager
+def _reading(path: Path) -> Iterator["csv.DictReader[str]"]:
+    """Rows of a CSV file, packed or not; whatever breaks on the way is one `InputError`."""
+    opener = gzip.open if path.suffix == ".gz" else open
     try:
-        if path.suffix == ".gz":
-            return gzip.open(path, "rt", encoding="utf-8", newline="")
-        return path.open(encoding="utf-8", newline="")
+        with opener(path, "rt", encoding="utf-8-sig", newline="") as stream:
+            yield csv.DictReader(stream)
+    except (EOFError, zlib.error, gzip.BadGzipFile, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} is damaged or not a CSV file ({error}): get it again") from None
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from None
+        raise InputError(f"cannot read {path}: {error.strerror}; check path and rights") from None
 
 
 def _pixels(row: dict[str, str], path: Path, line: int) -> NDArray[np.uint8]:
@@ -110,8 +115,7 @@ def _emotion(row: dict[str, str], path: Path, line: int) -> int:
 
 
 def _votes(path: Path, part: str, rows: int) -> NDArray[np.int64]:
-    with _open_text(path) as stream:
-        reader = csv.DictReader(stream)
+    with _reading(path) as reader:
         absent = set(FERPLUS_VOTES) - set(reader.fieldnames or ())
         if absent:
             raise InputError(f"{path} lacks the FER+ columns {sorted(absent)}")

@@ -135,10 +135,8 @@ def marker(i: int) -> str:
 
 def percent_axis(axes: "Axes", label: str, *, low: float = 0.0, high: float = 1.0) -> None:
     """The vertical axis as percent of a share in [0, 1]."""
-    from matplotlib.ticker import PercentFormatter
-
     axes.set_ylim(low, high)
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
+    axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.4g}")
     axes.set_ylabel(f"{label}, %")
 
 
@@ -199,5 +197,8 @@ def inline_svg(svg: str, *, key: str, title: str) -> str:
     for color, name in CSS_NAMES.items():
         body = body.replace(color, f"var({name})")
     head, rest = body.split(">", 1)
+    # points become CSS pixels; the page makes it smaller where there is less room
+    wide = re.search(r' width="([0-9.]+)pt"', head)
+    size = f' width="{float(wide[1]) * 96 / 72:.0f}"' if wide else ""
     head = re.sub(r' (width|height)="[^"]*"', "", head)
-    return f'{head} class="plot" role="img" aria-label="{title}">{rest}'.strip()
+    return f'{head}{size} class="plot" role="img" aria-label="{title}">{rest}'.strip()

@@ -15,6 +15,7 @@ from classpulse.core.card import QualityGate
 from classpulse.core.records import Faces, Frame, Scores
 from classpulse.lab.data.faces import SIDE, FaceSet
 from classpulse.lab.evaluate.faces import predict_faces
+from classpulse.lab.evaluate.robustness import blur, shrink_face
 from classpulse.runtime.model import OnnxModel
 from classpulse.vision.detect import build_detector
 from classpulse.vision.features import sharpness, turn
@@ -26,6 +27,7 @@ SIZES = (10, 12, 14, 16, 18, 20, 24, 28, 32, 40)  # pixels of the 48-pixel crop
 BLURS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0)  # sigma in pixels of the 48-pixel crop
 TURNS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 BOX_SHARE = 0.78  # shorter side of a face box over the side of a FER2013 crop, LOG 2026-11-22
+PROFILE = 0.9
 FEWEST = 40  # pictures in a bin whose accuracy is believed
 SAMPLE = 1000  # pictures for the curves of size and blur, which take 18 passes
 
@@ -41,55 +43,57 @@ def fit_gate(model: OnnxModel, faces: FaceSet) -> tuple[QualityGate, dict[str, l
     """
     scores = predict_faces(model, faces)["emotion"]
     right = scores.top == faces.emotion
-    floor = KEEP * float(right.mean())
     first = np.arange(len(faces)) < SAMPLE  # FER2013 rows are in no order
     some = faces.take(first, name=faces.name)
     curves = {
-        "size": [_degraded(model, some, s, _small(s)) for s in SIZES],
-        "blur": [_degraded(model, some, b, _blurred(b)) for b in BLURS],
+        "size": [_degraded(model, some, at, shrink_face) for at in SIZES],
+        "blur": [_degraded(model, some, at, blur) for at in BLURS],
         "turn": _by_turn(faces, right),
         "confidence": _by_confidence(scores, right),
     }
+    return read_gate(curves, accuracy=float(right.mean())), curves
+
+
+def read_gate(curves: dict[str, list[Row]], *, accuracy: float) -> QualityGate:
+    """Read the gate off its curves.
+
+    A turn counts as bad where accuracy is below the floor beyond chance (95 %), and in any case
+    from `PROFILE` on, where the nose hides an eye and the landmarks cannot frame the face.
+
+    Args:
+        curves: as `fit_gate` returns them.
+        accuracy: of the network on the unchanged pictures.
+    """
+    floor = KEEP * accuracy
     good_sizes = [row["at"] for row in curves["size"] if row["accuracy"] >= floor]
     good_blurs = [row["sharpness"] for row in curves["blur"] if row["accuracy"] >= floor]
-    bad_turns = [row["at"] for row in curves["turn"] if row["accuracy"] < floor]
+    bad_turns = [row["at"] - 0.1 for row in curves["turn"] if _upper(row) < floor]
     sure = [row["at"] for row in curves["confidence"] if row["accuracy"] >= SELECTIVE]
-    gate = QualityGate(
+    return QualityGate(
         min_face_px=round(BOX_SHARE * min(good_sizes, default=SIDE), 1),
         min_sharpness=round(min(good_blurs, default=0.0), 4),
-        max_turn=round(min(bad_turns, default=1.1) - 0.1, 2),
+        max_turn=round(min([*bad_turns, PROFILE]), 2),
         min_confidence=round(min(sure, default=0.5), 2),
     )
-    return gate, curves
+
+
+def _upper(row: Row) -> float:
+    """Upper end of the 95 % interval of a bin's accuracy."""
+    share = row["accuracy"]
+    return share + 1.96 * float(np.sqrt(share * (1 - share) / row["n"]))
 
 
 def _degraded(
     model: OnnxModel,
     faces: FaceSet,
     at: float,
-    change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
+    change: Callable[[NDArray[np.uint8], float], NDArray[np.uint8]],
 ) -> Row:
-    images = np.stack([change(image) for image in faces.images])
+    images = np.stack([change(image, at) for image in faces.images])
     changed = FaceSet(images, faces.emotion, faces.votes, faces.name)
     right = predict_faces(model, changed)["emotion"].top == faces.emotion
     clear = float(np.median([sharpness(image) for image in images]))
     return {"at": at, "accuracy": round(float(right.mean()), 4), "sharpness": round(clear, 4)}
-
-
-def _small(side: int) -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]]:
-    def shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        small = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
-        back = cv2.resize(small, image.shape[::-1], interpolation=cv2.INTER_CUBIC)
-        return np.asarray(back, dtype=np.uint8)
-
-    return shrink
-
-
-def _blurred(sigma: float) -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]]:
-    def blur(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), dtype=np.uint8)
-
-    return blur
 
 
 def _by_turn(faces: FaceSet, right: NDArray[np.bool_]) -> list[Row]:

@@ -1,17 +1,21 @@
 """Numbers from probabilities and truth, each with n and a bootstrap interval."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
+from sklearn.metrics import precision_recall_fscore_support
 
 from classpulse.core.errors import ShapeError
 from classpulse.core.records import Interval, Scores
+from classpulse.lab.evaluate.resample import (
+    accuracy_of,
+    count_confusion,
+    draw_confusions,
+    interval_of,
+    macro_f1_of,
+)
 
-RESAMPLES = 1000
 ECE_BINS = 15
 
 
@@ -59,23 +63,17 @@ def evaluate_scores(
     probs, truth = scores.probs[known], truth[known]
     predicted = probs.argmax(axis=1)
     k = len(scores.space)
-    right = (predicted == truth).astype(np.float64)
+    confusion = count_confusion(truth, predicted, k)
+    draws = draw_confusions(confusion, seed=seed)
     return Evaluation(
         n=len(truth),
-        accuracy=bootstrap(lambda rows: float(right[rows].mean()), len(truth), seed=seed),
-        macro_f1=bootstrap(
-            lambda rows: _macro_f1(truth[rows], predicted[rows], k), len(truth), seed=seed
-        ),
+        accuracy=interval_of(float(accuracy_of(confusion)), accuracy_of(draws)),
+        macro_f1=interval_of(float(macro_f1_of(confusion)), macro_f1_of(draws)),
         ece=expected_calibration_error(probs, truth),
         ece_uncalibrated=expected_calibration_error(heat(probs, 1 / temperature), truth),
-        confusion=confusion_matrix(truth, predicted, labels=np.arange(k)),
+        confusion=confusion,
         per_class=_per_class(truth, predicted, scores.space.names),
     )
-
-
-def _macro_f1(truth: NDArray[np.int64], predicted: NDArray[np.int64], k: int) -> float:
-    labels = np.arange(k)
-    return float(f1_score(truth, predicted, labels=labels, average="macro", zero_division=0))
 
 
 def _per_class(
@@ -89,20 +87,6 @@ def _per_class(
         name: {key: round(float(column[i]), 4) for key, column in zip(keys, rows, strict=True)}
         for i, name in enumerate(names)
     }
-
-
-def bootstrap(statistic: Callable[[Any], float], n: int, *, seed: int) -> Interval:
-    """Value on all rows with its 95 % percentile interval (Efron 1979).
-
-    Args:
-        statistic: takes row numbers (m,), gives a number.
-        n: number of rows.
-    """
-    random = np.random.default_rng(seed)
-    value = statistic(np.arange(n))
-    draws = [statistic(random.integers(0, n, n)) for _ in range(RESAMPLES)]
-    low, high = np.percentile(draws, [2.5, 97.5])
-    return Interval(value, min(float(low), value), max(float(high), value))
 
 
 def expected_calibration_error(probs: NDArray[np.float32], truth: NDArray[np.int64]) -> float:

@@ -11,7 +11,6 @@ from classpulse.core.errors import InputError, PrivacyError, ShapeError
 from classpulse.lab.evaluate.figures import (
     CARD,
     MUTED,
-    RULE,
     build_axes,
     marker,
     percent_axis,
@@ -102,8 +101,8 @@ def draw_hyperparameters(
             [run[metric] for run in runs],
             marker(i),
             color=tone(i),
-            markeredgecolor=CARD,
-            alpha=0.85,
+            markeredgewidth=0,
+            alpha=0.5,
         )
         axes.set_xticks(range(len(values)), [f"{value:g}" for value in values])
         axes.set(xlabel=label, xlim=(-0.5, len(values) - 0.5))
@@ -135,7 +134,7 @@ def draw_embedding(points: NDArray[np.float32], truth: Labels, names: Sequence[s
     x, y = points.T
     missing = truth < 0
     if missing.any():
-        axes.scatter(x[missing], y[missing], s=10, color=RULE, marker="o", label=UNLABELED)
+        axes.scatter(x[missing], y[missing], s=8, color=MUTED, alpha=0.5, label=UNLABELED)
     for i, name in enumerate(names):
         rows = truth == i
         if rows.any():
@@ -184,5 +183,5 @@ def draw_samples(
         axes.set_axis_off()
         if i < len(images):
             axes.imshow(images[i], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-            axes.set_title(captions[i], fontsize=8, fontweight="normal", loc="center", pad=2)
+            axes.set_title(captions[i], fontsize=8, fontweight="normal", loc="center", pad=3)
     return figure

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
 from classpulse.core.records import Interval
-from classpulse.lab.evaluate.metrics import RESAMPLES
 
+RESAMPLES = 1000
 PAIRED_RESAMPLES = 10_000  # the smallest p-value of a paired bootstrap is 2 / 10,001
 CHUNK = 50  # resamples at a time: (50, n) counts stay small for any data set here
 

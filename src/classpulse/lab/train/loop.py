@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from classpulse.core.errors import InputError
 from classpulse.lab.recipe import Recipe
 from classpulse.lab.train.augment import augment_batch, draw_mixup
 
@@ -38,8 +39,13 @@ def fit(
         recipe: schedule, augmentation and head weights.
         checkpoint: file written atomically after every epoch with weights, optimizer, schedule
             and random state, so that an interrupted run goes on as if it had not been.
+
+    Raises:
+        InputError: there are fewer rows than one batch.
     """
     plan = recipe.schedule
+    if len(x) < plan.batch:
+        raise InputError(f"{len(x)} pictures are fewer than one batch of {plan.batch}")
     torch.manual_seed(plan.seed)
     generator = torch.Generator().manual_seed(plan.seed)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 11 % faster here, LOG 2026-11-22

@@ -1,0 +1,159 @@
+"""Results and plots -> one HTML file: no network, no script, the same bytes for the same numbers.
+
+`report_sections` turns results into tables, `figures` the plots into parts of the page,
+`evaluation.html.j2` and `evaluation.css` are the page. Pictures of people are no part of it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from classpulse import __version__
+from classpulse.core.errors import InputError
+from classpulse.lab.evaluate.report_sections import INTERVAL, Results, build_sections, number, reach
+
+KEYS = ("model", "data", "n", "accuracy", "accuracy_interval", "macro_f1", "macro_f1_interval")
+LIMITS = (
+    "These numbers hold for this data. Other cameras, ages, light and cultures give others, as a "
+    "rule worse ones.",
+    "The labels are opinions of annotators about pictures. Agreement with them is not knowledge "
+    "of what anyone feels.",
+    "An interval covers the chance of which rows were drawn. It does not cover wrong labels, "
+    "repeated pictures in training and test, or choices made while looking at this data.",
+)
+TERMS = (
+    (
+        "Interval",
+        "95 % percentile bootstrap over the rows, 1,000 resamples (differences: 10,000).",
+    ),
+    (
+        "Macro F1",
+        "Mean over the labels of the harmonic mean of precision and recall; rare labels count "
+        "as much as frequent ones.",
+    ),
+    (
+        "Calibration error",
+        "Mean distance between confidence and accuracy over 15 bins of equal width; 0 is best.",
+    ),
+    (
+        "AUROC",
+        "Chance that a row of a label gets a higher probability for it than a row of another; "
+        "0.5 is guessing.",
+    ),
+    (
+        "Coverage",
+        "Share of rows that are answered when the least confident answers are held back. AURC is "
+        "the mean error over all coverages.",
+    ),
+    (
+        "McNemar",
+        "Test on the rows about which only one of two models is right; p is the chance of such a "
+        "difference or a larger one between equally good models.",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A headline number; `reach` is (low, value, high) in percent for the little scale."""
+
+    label: str
+    big: str
+    text: str
+    reach: tuple[float, float, float] | None = None
+
+
+def render_evaluation(results: Results, plots: Mapping[str, str]) -> str:
+    """The evaluation of one model on one data set as a complete HTML page.
+
+    Args:
+        results: the content of `evaluation_json`; more sections appear with the keys that
+            `report_sections` lists, each the `dataclasses.asdict` of its result.
+        plots: name -> SVG document; the names that sections expect are in `PLOTS` of
+            `report_sections`, others come last under their own name.
+
+    Raises:
+        InputError: a key is missing from the results, or a plot is not an SVG document.
+    """
+    missing = [key for key in KEYS if key not in results]
+    if missing:
+        raise InputError(
+            f"the results lack {', '.join(missing)}: give what `classpulse evaluate --json` writes"
+        )
+    page = _environment().get_template("evaluation.html.j2")
+    return page.render(_context(results, plots)) + "\n"
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("classpulse.lab.evaluate", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _context(results: Results, plots: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "version": __version__,
+        "model": results["model"],
+        "data": results["data"],
+        "lead": _lead(results),
+        "facts": _facts(results),
+        "cards": _cards(results),
+        "sections": build_sections(results, plots),
+        "limits": (*LIMITS, *results.get("limits", ())),
+        "terms": TERMS,
+    }
+
+
+def _lead(results: Results) -> str:
+    low, high = (100 * end for end in results["accuracy_interval"])
+    return (
+        f"On {results['n']:,} rows of {results['data']}, {results['model']} agreed with the label "
+        f"in {100 * results['accuracy']:.1f} of 100 cases ({INTERVAL} {low:.1f} to {high:.1f})."
+    )
+
+
+def _facts(results: Results) -> list[tuple[str, str]]:
+    facts = [
+        ("Model", results["model"]),
+        ("Data", results["data"]),
+        ("Rows with a label", f"{results['n']:,}"),
+    ]
+    if "head" in results:
+        facts.append(("Output", results["head"]))
+    return facts + [(str(term), str(text)) for term, text in results.get("facts", {}).items()]
+
+
+def _cards(results: Results) -> list[Card]:
+    cards = [
+        _share_card("Accuracy", results["accuracy"], results["accuracy_interval"]),
+        _share_card("Macro F1", results["macro_f1"], results["macro_f1_interval"]),
+    ]
+    if "ece" in results:
+        before = results.get("ece_uncalibrated")
+        text = "expected calibration error, 0 is best"
+        if before is not None:
+            text += f"; {number(before)} before temperature scaling"
+        cards.append(Card("Calibration error", number(results["ece"]), f"{text}."))
+    area = (results.get("auroc") or {}).get("macro")
+    if area is not None:
+        text = f"one label against the rest, mean; {reach(area)}."
+        cards.append(Card("AUROC", number(area["value"]), text))
+    speed = results.get("throughput")
+    if speed is not None:
+        text = f"items per second, {1000 * speed['seconds_per_item']:.2f} ms each."
+        cards.append(Card("Speed", f"{speed['value']:,.0f}", text))
+    return cards
+
+
+def _share_card(label: str, value: float, ends: tuple[float, float]) -> Card:
+    low, high = ends
+    text = f"{INTERVAL} {number(low)} to {number(high)}."
+    return Card(label, number(value), text, (100 * low, 100 * value, 100 * high))
