@@ -13,6 +13,7 @@ import numpy as np
 from classpulse.core.errors import PrivacyError, ShapeError
 from classpulse.core.records import Aggregate, Interval, Reading
 
+Z95 = 1.96  # two-sided 95 % quantile of the normal distribution
 MIN_GROUP = 5  # the default k: below it a number could be traced to a person
 
 # Student's t, two-sided 95 %, by degrees of freedom 1..30; beyond, 1.96 + 2.42 / df is within 0.3 %
@@ -25,17 +26,17 @@ _T95 = (
 
 @dataclass(slots=True)
 class _Sums:
-    """Of one subject in one window: number of values, sum and sum of squares per quantity."""
+    """Of one subject in one window, per quantity: count, sum, sum of standard deviations."""
 
     n: dict[str, int] = field(default_factory=dict)
     total: dict[str, float] = field(default_factory=dict)
-    squares: dict[str, float] = field(default_factory=dict)
+    doubt: dict[str, float] = field(default_factory=dict)
 
-    def add(self, values: Mapping[str, float]) -> None:
-        for name, value in values.items():
+    def add(self, values: Mapping[str, tuple[float, float]]) -> None:
+        for name, (value, deviation) in values.items():
             self.n[name] = self.n.get(name, 0) + 1
             self.total[name] = self.total.get(name, 0.0) + value
-            self.squares[name] = self.squares.get(name, 0.0) + value * value
+            self.doubt[name] = self.doubt.get(name, 0.0) + deviation
 
 
 @dataclass(slots=True)
@@ -131,14 +132,16 @@ class WindowAggregator:
         )
 
 
-def _values(reading: Reading) -> dict[str, float]:
+def _values(reading: Reading) -> dict[str, tuple[float, float]]:
+    """Every quantity of a reading with the standard deviation that the reading itself states."""
     values = {
-        f"{head}:{label}": float(p)
+        f"{head}:{label}": (float(p), math.sqrt(max(float(p) * (1.0 - float(p)), 0.0)))
         for head, scores in reading.scores.items()
         for label, p in zip(scores.space.names, scores.probs[0], strict=True)
     }
-    if reading.engagement is not None:
-        values["engagement"] = reading.engagement.value
+    gauge = reading.engagement
+    if gauge is not None:
+        values["engagement"] = (gauge.value, max(gauge.high - gauge.value, gauge.value - gauge.low))
     return values
 
 
@@ -150,21 +153,20 @@ def _merge(windows: Sequence[_Window]) -> dict[str, _Sums]:
             for name, value in sums.total.items():
                 into.n[name] = into.n.get(name, 0) + sums.n[name]
                 into.total[name] = into.total.get(name, 0.0) + value
-                into.squares[name] = into.squares.get(name, 0.0) + sums.squares[name]
+                into.doubt[name] = into.doubt.get(name, 0.0) + sums.doubt[name]
     return merged
 
 
 def _mean_interval(seen: Sequence[_Sums], name: str) -> Interval:
-    """Mean over subjects with a 95 % Student interval, kept in [0, 1].
+    """Mean over subjects with a 95 % interval, kept in [0, 1].
 
-    Every subject counts once, however often it was seen. With one subject (only possible with
-    consent) the interval is over that subject's readings.
+    Every subject counts once, however often it was seen, and the interval is Student's over
+    subjects. With one subject (only possible with consent) there is nothing to compare with, and
+    successive readings of one face err alike: the interval is that of its mean reading.
     """
     means = np.array([s.total[name] / s.n[name] for s in seen])
     if len(seen) == 1:
-        n = seen[0].n[name]
-        spread = max(seen[0].squares[name] / n - float(means[0]) ** 2, 0.0) ** 0.5
-        half = t95(n - 1) * spread / math.sqrt(n - 1) if n > 1 else 1.0
+        half = Z95 * seen[0].doubt[name] / seen[0].n[name]
     else:
         half = t95(len(seen) - 1) * float(means.std(ddof=1)) / math.sqrt(len(seen))
     mean = min(max(float(means.mean()), 0.0), 1.0)
