@@ -18,7 +18,7 @@ from classpulse.core.labels import CKPLUS_7, FER2013_7, FERPLUS_8
 from classpulse.lab.evaluate.peers import PEERS, litert, open_peer, predict_flipped
 from classpulse.lab.evaluate.peers.base import match_columns, scores_by_name
 
-FER2013_CSV = Path("/work/shared/data/fer2013/fer2013.csv.gz")
+FER2013_CSV = Path(__file__).parents[2].parent / "shared/data/fer2013/fer2013.csv.gz"
 AFFECTNET = ("Anger", "Contempt", "Disgust", "Fear", "Happiness", "Neutral", "Sadness", "Surprise")
 MEANING = {
     "Anger": "angry",
