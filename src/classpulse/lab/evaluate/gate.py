@@ -137,12 +137,3 @@ def _by_confidence(scores: Scores, right: NDArray[np.bool_]) -> list[Row]:
                 }
             )
     return rows
-
-
-def measure_framing(faces: FaceSet) -> NDArray[np.float64]:
-    """(5, 2) median landmarks of a set of crops, in fractions of the side; see `FRAMINGS`."""
-    find = build_detector("retinaface")
-    found = [find(_enlarged(image)) for image in faces.images]
-    marks = [f.landmarks[0] for f in found if len(f) and f.landmarks is not None]
-    median = np.median(np.stack(marks), axis=0)
-    return np.asarray((median - SIDE) / (3 * SIDE), dtype=np.float64)
