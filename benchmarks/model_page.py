@@ -78,7 +78,7 @@ def page(card: ModelCard, evaluation: str, curves: dict[str, Any]) -> str:
 
 
 def _metric_row(m: Any) -> str:
-    interval = "" if m.name.startswith("ece") else f"{m.low:.4f} to {m.high:.4f}"
+    interval = f"{m.low:.4f} to {m.high:.4f}"
     return f"| {m.head} | {m.name} | {m.value:.4f} | {interval} | {m.n} | {m.data} |"
 
 

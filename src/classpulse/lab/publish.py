@@ -85,9 +85,8 @@ def _calibrate(
         temperatures[head] = round(fit_temperature(probs, truth[known]), 4)
         ece = cross_fitted_ece(probs, truth[known], seed=0)
         n = int(np.sum(known))
-        metrics.append(
-            Metric("ece, cross-fitted halves", head, round(ece, 4), 0.0, 1.0, n, valid.name)
-        )
+        value, low, high = (round(v, 4) for v in (ece.value, ece.low, ece.high))
+        metrics.append(Metric("ece, cross-fitted halves", head, value, low, high, n, valid.name))
     return temperatures, metrics
 
 
