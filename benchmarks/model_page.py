@@ -8,10 +8,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from classpulse.core.card import ModelCard
-from classpulse.lab.data.faces import load_fer2013
-from classpulse.lab.evaluate.faces import describe_evaluation, evaluate_faces, evaluation_json
-from classpulse.runtime.model import OnnxModel
+from classpulse.core.card import ModelCard, load_card
+from classpulse.lab.data.fer2013 import load_fer2013
+from classpulse.lab.evaluate.command import describe_evaluation, run_evaluation
+from classpulse.lab.terminal import step_bar
+from classpulse.runtime.model import find_model
 
 PAGE = Path(__file__).parents[1] / "docs" / "model.md"
 
@@ -23,11 +24,12 @@ def main() -> None:
     parser.add_argument("--votes", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True, help="folder with curves.json")
     options = parser.parse_args()
-    model = OnnxModel(options.model)
+    card = load_card(find_model(options.model) / "card.json")
     faces = load_fer2013(options.data, part="PublicTest", votes_path=options.votes)
-    numbers = evaluation_json(model, faces.name, evaluate_faces(model, faces))
+    with step_bar(quiet=False) as on_step:
+        numbers = run_evaluation([options.model], faces, on_step=on_step)
     curves = json.loads((options.run / "curves.json").read_text())
-    PAGE.write_text(page(model.card, describe_evaluation(numbers), curves), encoding="utf-8")
+    PAGE.write_text(page(card, describe_evaluation(numbers), curves), encoding="utf-8")
     print(PAGE)
 
 

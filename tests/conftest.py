@@ -1,5 +1,12 @@
-"""One hypothesis profile for all tests: repeatable, and patient with a busy machine."""
+"""One hypothesis profile for all tests: repeatable, and patient with a busy machine.
 
+Parsed data is cached in a folder of the run, never in the user's.
+"""
+
+import os
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -10,3 +17,14 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("classpulse")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    before = os.environ.get("CLASSPULSE_CACHE")
+    os.environ["CLASSPULSE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if before is None:
+        del os.environ["CLASSPULSE_CACHE"]
+    else:
+        os.environ["CLASSPULSE_CACHE"] = before

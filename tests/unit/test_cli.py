@@ -19,32 +19,6 @@ from classpulse.core.errors import ClassPulseError
 EXAMPLE = "happiness,sadness,anger\n0.8,0.3,0.6\n0.4,0.6,0.2\n0.5,0.2,0.7\n0.9,0.4,0.8\n"
 
 
-class Result:
-    """Exit code and both streams of one command."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run `classpulse` in this process, through `main` as the shell does."""
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*words: object) -> Result:
-        monkeypatch.setattr(sys, "argv", ["classpulse", *map(str, words)])
-        capsys.readouterr()
-        code: Any = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code or 0
-        captured = capsys.readouterr()
-        return Result(int(code), captured.out, captured.err)
-
-    return run
-
-
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
     path = tmp_path / "scores.csv"

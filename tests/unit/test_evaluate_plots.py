@@ -172,9 +172,9 @@ def results() -> dict[str, Any]:
     return {
         "model": "tiny & <b>small</b>",
         "data": "nothing",
-        "head": "emotion",
+        "kind": "emotion",
         **head,
-        "heads": {"emotion": head, "state": head},
+        "kinds": {"emotion": head, "learning-state": head},
         "classes": asdict(score_classes(TRUTH, PREDICTED, NAMES)),
         "auroc": asdict(score_auroc(PROBS, TRUTH, NAMES)),
         "selective": asdict(risk_coverage(PROBS, TRUTH)),
@@ -211,7 +211,7 @@ def test_the_report_is_one_page_without_network_or_script() -> None:
 
 
 def test_the_report_of_plain_results_has_the_sections_it_can_have() -> None:
-    plain = {k: v for k, v in results().items() if k not in ("classes", "auroc", "heads")}
+    plain = {k: v for k, v in results().items() if k not in ("classes", "auroc", "kinds")}
     few = {k: plain[k] for k in list(plain)[:10]}
     few["per_class"] = {"angry": {"precision": 0.5, "recall": 0.4, "f1": 0.44, "n": 12.0}}
     page = render_evaluation(few, {})

@@ -133,10 +133,11 @@ def test_values_stay_in_the_range_of_pixels(h: int, w: int, color: bool) -> None
 @given(hnp.arrays(np.uint8, (3, 48, 48)))
 def test_training_and_inference_prepare_alike(images: NDArray[np.uint8]) -> None:
     pytest.importorskip("torch")
+    from classpulse.core.labels import FER2013_7
     from classpulse.lab.data.faces import FaceSet
     from classpulse.lab.train.run import prepare_all
 
-    faces = FaceSet(images, np.zeros(3, np.int64), None, "test")
+    faces = FaceSet(images, np.zeros(3, np.int64), FER2013_7, "test")
     inference = np.stack([prepare(to_rgb(image), SPEC) for image in images])
     assert np.array_equal(prepare_all(faces, SPEC).numpy(), inference)
 

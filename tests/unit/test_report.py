@@ -487,8 +487,9 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 def test_colors_have_enough_contrast(scheme: int) -> None:
-    block = re.findall(r":root \{(.*?)\}", page("lesson"), re.S)[scheme]
-    colors = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block))
+    start = (r"(?:^|\}):root \{", r"color-scheme: dark\) \{\s*:root \{")[scheme]
+    blocks = re.findall(rf"{start}(.*?)\}}", page("lesson"), re.S | re.M)
+    colors = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", "".join(blocks)))
     for ground in ("paper", "card", "law", "warn"):
         assert contrast(colors["ink"], colors[ground]) >= 7
     for ground in ("paper", "card"):

@@ -5,8 +5,9 @@ A `LabelSpace` names the columns of a probability array; a `Relabel` maps one sp
 by a matrix; a `DecisionList` maps vote counts to a label by the first rule that holds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -65,6 +66,18 @@ FERPLUS_8 = LabelSpace(
 CKPLUS_7 = LabelSpace(
     "ckplus-7", ("anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
 )
+RAFDB_7 = LabelSpace(
+    "rafdb-7", ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
+)  # the codes 1..7 of its label list
+AFFECTNET_8 = LabelSpace(
+    "affectnet-8",
+    ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt"),
+)  # the codes 0..7 of its annotations
+DAISEE_4 = LabelSpace("daisee-4", ("boredom", "engagement", "confusion", "frustration"))
+EMOREACT_8 = LabelSpace(
+    "emoreact-8",
+    tuple("curiosity uncertainty excitement happiness surprise disgust fear frustration".split()),
+)
 LEARNING_STATE_4 = LabelSpace("learning-state-4", ("angry", "bored", "focused", "neutral"))
 TEXT_5 = LabelSpace("text-5", ("angry", "disgust", "fear", "happy", "sad"))
 TEXT_7 = LabelSpace("text-7", ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"))
@@ -87,6 +100,10 @@ SPACES: dict[str, LabelSpace] = {
         FER2013_7,
         FERPLUS_8,
         CKPLUS_7,
+        RAFDB_7,
+        AFFECTNET_8,
+        DAISEE_4,
+        EMOREACT_8,
         LEARNING_STATE_4,
         TEXT_5,
         TEXT_7,
@@ -159,12 +176,6 @@ def relabel_by_name(
     return Relabel(name, source, target, matrix, origin)
 
 
-_NOUNS: dict[str, str | None] = {
-    "anger": "angry",
-    "happiness": "happy",
-    "sadness": "sad",
-    "contempt": None,
-}
 _THESIS_TEXT: dict[str, str | None] = {
     "anger": "angry",
     "joy": "happy",
@@ -192,23 +203,31 @@ _JOY_WORDS: dict[str, str | None] = {
     "neutral": "neutral",
 }
 
+FACE_SPACES = (FER2013_7, FERPLUS_8, CKPLUS_7, RAFDB_7, AFFECTNET_8)
+"""The basic emotions of faces as five data sets write them."""
+
+_FACE_ORIGINS = {
+    "ferplus-to-fer2013": "names of FER2013; contempt has no FER2013 class and is dropped "
+    "(Barsoum et al. 2016)",
+    "ckplus-to-fer2013": "the thesis' merge of CK+48 into FER2013: renames, contempt discarded",
+}
+_NOUNS = {"angry": "anger", "happy": "happiness", "sad": "sadness"}
+
+
+def _face_rules() -> Iterator[Relabel]:
+    """Every pair of `FACE_SPACES`: the same emotion under its other name, without one dropped."""
+    for source, target in permutations(FACE_SPACES, 2):
+        meant = {_NOUNS.get(label, label): label for label in target.names}
+        renames = {label: meant.get(_NOUNS.get(label, label)) for label in source.names}
+        name = f"{source.name[:-2]}-to-{target.name[:-2]}"
+        origin = _FACE_ORIGINS.get(name, "the same emotions by name, our choice; others dropped")
+        yield relabel_by_name(name, source, target, renames, origin)
+
+
 RELABELS: dict[str, Relabel] = {
     rule.name: rule
     for rule in (
-        relabel_by_name(
-            "ferplus-to-fer2013",
-            FERPLUS_8,
-            FER2013_7,
-            _NOUNS,
-            "names of FER2013; contempt has no FER2013 class and is dropped (Barsoum et al. 2016)",
-        ),
-        relabel_by_name(
-            "ckplus-to-fer2013",
-            CKPLUS_7,
-            FER2013_7,
-            _NOUNS,
-            "the thesis' merge of CK+48 into FER2013: renames, contempt discarded",
-        ),
+        *_face_rules(),
         relabel_by_name(
             "fer2013-to-text-7",
             FER2013_7,

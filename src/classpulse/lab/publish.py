@@ -12,10 +12,11 @@ import torch
 
 from classpulse.core.card import Head, Metric, ModelCard, QualityGate
 from classpulse.core.errors import InputError
-from classpulse.lab.data.faces import FaceSet, load_fer2013, repeated_in
-from classpulse.lab.evaluate.faces import evaluate_faces
+from classpulse.lab.data.faces import FaceSet, repeated_in
+from classpulse.lab.data.fer2013 import load_fer2013
 from classpulse.lab.evaluate.gate import fit_gate
-from classpulse.lab.evaluate.metrics import cross_fitted_ece, fit_temperature
+from classpulse.lab.evaluate.metrics import cross_fitted_ece, evaluate_scores, fit_temperature
+from classpulse.lab.evaluate.predictors import predict_heads
 from classpulse.lab.export import build_heads, export_onnx, save_artefact
 from classpulse.lab.recipe import Recipe
 from classpulse.lab.train.run import build_network, predict_logits, prepare_all
@@ -92,7 +93,8 @@ def _calibrate(
 
 def _metrics(model: OnnxModel, faces: FaceSet) -> list[Metric]:
     found: list[Metric] = []
-    for head, result in evaluate_faces(model, faces).items():
+    for head, scores in predict_heads(model, faces.images).items():
+        result = evaluate_scores(scores, hard_labels(faces, head))
         for name, value in (("accuracy", result.accuracy), ("macro_f1", result.macro_f1)):
             low, high = round(value.low, 4), round(value.high, 4)
             found.append(Metric(name, head, round(value.value, 4), low, high, result.n, faces.name))

@@ -3,9 +3,11 @@
 Each default is written once, in the dataclasses below; the resolved recipe is saved with every run.
 """
 
+import math
 import tomllib
 from dataclasses import dataclass, field
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 
 from classpulse.core.build import build_dataclass
@@ -26,24 +28,41 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """AdamW (Loshchilov and Hutter 2019) under a one-cycle learning rate (Smith and Topin 2018).
+    """AdamW (Loshchilov and Hutter 2019) under one or more one-cycle learning rates.
+
+    A cycle rises to its peak and falls to nearly nothing, both along a cosine (Smith and Topin
+    2018); each further cycle is a warm restart from the weights reached (Loshchilov and Hutter
+    2017).
 
     Args:
         sides: (epochs, side in pixels) of each phase, in order: training starts on small faces
             and ends at the input size (progressive resizing; LOG 2026-11-22 has what it saves).
         batch, peak_lr, weight_decay: of AdamW; norms and biases are not decayed.
-        warmup_share: share of all steps in which the learning rate rises.
+        restarts: (epoch after which a further cycle begins, its peak learning rate), in order.
+        warmup_share: share of a cycle in which the learning rate rises.
         label_smoothing: of one-hot targets.
         seed: of weights, order, augmentation and dropout.
+
+    Raises:
+        InputError: the restarts are not in order between the first and the last epoch.
     """
 
-    sides: tuple[tuple[int, int], ...] = ((11, 32), (8, 40), (7, 48))
+    sides: tuple[tuple[int, int], ...] = ((11, 32), (9, 40), (5, 48))
     batch: int = 64
     peak_lr: float = 1.5e-3
+    restarts: tuple[tuple[int, float], ...] = ()
     weight_decay: float = 0.05
     warmup_share: float = 0.2
     label_smoothing: float = 0.1
     seed: int = 42
+
+    def __post_init__(self) -> None:
+        ends = [0, *(epoch for epoch, _ in self.restarts), self.epochs]
+        if any(later <= earlier for earlier, later in pairwise(ends)):
+            raise InputError(
+                f"restarts come after epochs {ends[1:-1]}, needs rising numbers between 0 and the "
+                f"{self.epochs} epochs of the schedule"
+            )
 
     @property
     def epochs(self) -> int:
@@ -58,6 +77,27 @@ class Schedule:
             if left <= 0:
                 return side
         return self.sides[-1][1]
+
+    def lr_at(self, done: float) -> float:
+        """Learning rate after `done` epochs (0 to `epochs`, fractions within an epoch)."""
+        begin, peak, end = 0, self.peak_lr, self.epochs
+        for epoch, next_peak in self.restarts:
+            if done < epoch:
+                end = epoch
+                break
+            begin, peak = epoch, next_peak
+        return _one_cycle((done - begin) / (end - begin), peak=peak, warmup=self.warmup_share)
+
+
+def _one_cycle(share: float, *, peak: float, warmup: float) -> float:
+    """Cosine from peak / 25 to `peak` in the first `warmup` of the cycle, then down to peak / 25e4.
+
+    The two floors are those of `torch.optim.lr_scheduler.OneCycleLR`.
+    """
+    rising = share < warmup
+    begin, end = (peak / 25, peak) if rising else (peak, peak / 25e4)
+    way = share / warmup if rising else (share - warmup) / (1 - warmup)
+    return end + (begin - end) * (1 + math.cos(math.pi * way)) / 2
 
 
 @dataclass(frozen=True, slots=True)

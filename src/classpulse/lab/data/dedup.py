@@ -4,6 +4,7 @@ A picture that stands in training and in a held-out part makes every number on t
 FER2013 and its folder copies are full of them.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classpulse.core.errors import ShapeError
+from classpulse.lab.data.cache import OnProgress, ignore_progress
 
 HASH_SIDE = 8  # dHash of 8 x 8 = 64 bits
 MAX_BITS = 6  # candidates: hashes that differ in at most this many of 64 bits
@@ -36,7 +38,12 @@ class Repeats:
         return len(self.left)
 
 
-def find_repeats(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> Repeats:
+def find_repeats(
+    left: NDArray[np.uint8],
+    right: NDArray[np.uint8],
+    *,
+    on_progress: OnProgress = ignore_progress,
+) -> Repeats:
     """Every picture of `left` that stands in `right`, with the rows where it does.
 
     Candidates share a difference hash (Krawetz 2013) up to `MAX_BITS` bits; they are confirmed by
@@ -45,6 +52,7 @@ def find_repeats(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> Repeats:
 
     Args:
         left: (n, h, w) uint8 grey; right: (m, h, w) uint8 grey.
+        on_progress: called with pictures compared and 2 n, as they are, then mirrored.
 
     Raises:
         ShapeError: not grey pictures in uint8.
@@ -54,9 +62,10 @@ def find_repeats(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> Repeats:
             raise ShapeError(f"pictures are (n, h, w) uint8, not {images.shape} {images.dtype}")
     found: dict[tuple[int, int], str] = dict.fromkeys(_identical(left, right), "identical")
     views = {"similar": left, "mirrored": left[:, :, ::-1]}
-    for kind, images in views.items():
-        for pair in _alike(images, right):
-            found.setdefault(pair, kind)
+    for i, (kind, images) in enumerate(views.items()):
+        for start, pairs_here in _alike(images, right):
+            on_progress(i * len(left) + start, 2 * len(left))
+            found.update(dict.fromkeys(pairs_here - found.keys(), kind))
     pairs = np.array(sorted(found), dtype=np.int64).reshape(-1, 2)
     kinds = np.array([found[a, b] for a, b in pairs.tolist()], dtype=np.str_)
     return Repeats(pairs[:, 0], pairs[:, 1], kinds)
@@ -69,16 +78,31 @@ def _identical(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> list[tuple[
     return [(i, j) for i, image in enumerate(left) for j in places.get(image.tobytes(), ())]
 
 
-def _alike(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> list[tuple[int, int]]:
+def _alike(
+    left: NDArray[np.uint8], right: NDArray[np.uint8]
+) -> Iterator[tuple[int, set[tuple[int, int]]]]:
+    """Rows of `left` done, and the pairs among them, chunk by chunk."""
     hashes, others = difference_hash(left), difference_hash(right)
     small, small_others = _normalized(left), _normalized(right)
-    pairs: list[tuple[int, int]] = []
     for start in range(0, len(hashes), CHUNK):
         distance = np.bitwise_count(hashes[start : start + CHUNK, None] ^ others[None, :])
-        for i, j in np.argwhere(distance <= MAX_BITS).tolist():
-            if float(small[start + i] @ small_others[j]) >= MIN_CORRELATION:
-                pairs.append((start + i, j))
-    return pairs
+        near, other = np.nonzero(distance <= MAX_BITS)
+        near += start
+        alike = _row_products(small, small_others, near, other) >= MIN_CORRELATION
+        pairs = set(zip(near[alike].tolist(), other[alike].tolist(), strict=True))
+        yield min(start + CHUNK, len(hashes)), pairs
+
+
+def _row_products(
+    a: NDArray[np.float32], b: NDArray[np.float32], i: NDArray[np.int64], j: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """(m,) dot products of row i of `a` and row j of `b`, some at a time to bound the memory."""
+    step = 1 << 14  # pairs of 576 float32: 75 MB
+    products = [
+        np.einsum("ij,ij->i", a[i[k : k + step]], b[j[k : k + step]])
+        for k in range(0, len(i), step)
+    ]
+    return np.concatenate(products) if products else np.empty(0, dtype=np.float32)
 
 
 def difference_hash(images: NDArray[np.uint8]) -> NDArray[np.uint64]:

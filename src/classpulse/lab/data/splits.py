@@ -6,7 +6,7 @@ the order of the source file, so a manifest means the same rows on every machine
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ from sklearn.model_selection import GroupShuffleSplit, StratifiedKFold, train_te
 
 from classpulse.core.errors import InputError
 from classpulse.core.registry import Registry
-from classpulse.lab.data.faces import USAGES
+from classpulse.lab.data.faces import FaceSet
+from classpulse.lab.data.fer2013 import USAGES
 
+FORMAT = 1  # of the manifest
 SEED = 42  # of the thesis; every protocol that draws uses it unless told otherwise
 
 
@@ -129,28 +131,45 @@ def _pool(rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def build_manifest(
-    protocol: str, parts: Parts, rows: Rows, *, data: str, seed: int
+    protocol: str,
+    parts: Parts,
+    rows: Rows,
+    *,
+    data: str,
+    seed: int,
+    labels: Sequence[str] = (),
+    row: NDArray[np.int64] | None = None,
 ) -> dict[str, Any]:
-    """What `save_manifest` writes: counts per part and class, row numbers and their SHA-256.
+    """A manifest: counts per part and class, row numbers and their SHA-256.
 
     Args:
+        parts: name -> positions in `rows`.
         data: SHA-256 of the data file, so that the row numbers have something to refer to.
+        labels: names of the classes, in the order of the counts.
+        row: (n,) row in the source of each position; None if they are the same.
     """
+    numbers = np.arange(len(rows.labels), dtype=np.int64) if row is None else row
     return {
-        "format": 1,
+        "format": FORMAT,
         "protocol": protocol,
         "seed": seed,
         "data_sha256": data,
+        "labels": list(labels),
         "parts": {
             name: {
                 "n": len(part),
-                "classes": np.bincount(rows.labels[part][rows.labels[part] >= 0]).tolist(),
-                "sha256": hash_rows(part),
-                "rows": part.tolist(),
+                "classes": _class_counts(rows.labels[part], len(labels)),
+                "sha256": hash_rows(numbers[part]),
+                "rows": numbers[part].tolist(),
             }
             for name, part in parts.items()
         },
     }
+
+
+def _class_counts(labels: NDArray[np.int64], k: int) -> list[int]:
+    counts: list[int] = np.bincount(labels[labels >= 0], minlength=k).tolist()
+    return counts
 
 
 def hash_rows(part: NDArray[np.int64]) -> str:
@@ -159,23 +178,73 @@ def hash_rows(part: NDArray[np.int64]) -> str:
 
 
 def load_manifest(path: Path) -> Parts:
-    """Parts of a manifest, checked against their own hashes.
+    """Parts of a manifest, checked against their own hashes: name -> row numbers of the source.
 
     Raises:
         InputError: no such file, not a manifest, or rows that do not match their hash.
     """
+    return _load_manifest(path)[0]
+
+
+def _load_manifest(path: Path) -> tuple[Parts, str]:
+    """Parts and the SHA-256 of the data they refer to."""
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         parts = {n: np.array(p["rows"], dtype=np.int64) for n, p in raw["parts"].items()}
         stated = {n: p["sha256"] for n, p in raw["parts"].items()}
+        data = str(raw["data_sha256"])
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"cannot read {path}: {error.strerror}; check path and rights") from None
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(f"{path} is not a split manifest: {error!r}") from None
     for name, part in parts.items():
-        if hash_rows(part) != stated[name]:
+        if part.ndim != 1 or hash_rows(part) != stated[name]:
             raise InputError(f"{path}: the rows of '{name}' do not match their hash; split again")
-    return parts
+    return parts, data
+
+
+def take_split(faces: FaceSet, spec: str) -> FaceSet:
+    """The rows of one part of a manifest, in its order.
+
+    Args:
+        faces: the whole data set from which the manifest was made.
+        spec: ``manifest.json:part``.
+
+    Raises:
+        InputError: the manifest cannot be used, lacks the part, was made from other data (told by
+            SHA-256), or names rows that are not there.
+    """
+    file, _, name = spec.rpartition(":")
+    if not file or not name:
+        raise InputError(f"'{spec}' is not a part of a manifest: give manifest.json:part")
+    parts, data = _load_manifest(Path(file))
+    if name not in parts:
+        raise InputError(f"{file} has no part '{name}'; it has {', '.join(parts) or 'none'}")
+    if not faces.sha256 or faces.sha256 != data:
+        raise InputError(
+            f"{file} was made from data with SHA-256 {data[:12]}..., {faces.name} has "
+            f"{faces.sha256[:12] or 'none'}...: give the same file, or split this one"
+        )
+    places = rows_at(faces, parts[name], source=file)
+    return faces.take(places, name=f"{faces.name} {name} of {Path(file).name}")
+
+
+def rows_at(faces: FaceSet, rows: NDArray[np.int64], *, source: str) -> NDArray[np.int64]:
+    """Positions (m,) int64 in `faces` of rows of its source.
+
+    Raises:
+        InputError: a row is not among the faces; `source` is who names it, for the message.
+    """
+    order = np.argsort(faces.row, kind="stable")
+    ranked = faces.row[order]
+    at = np.minimum(np.searchsorted(ranked, rows), max(len(ranked) - 1, 0))
+    absent = rows[ranked[at] != rows] if len(ranked) else rows
+    if len(absent):
+        raise InputError(
+            f"{source} names {len(absent)} rows that {faces.name} does not have, for example "
+            f"{absent[0]}: load the whole data set, not one part of it"
+        )
+    return np.asarray(order[at], dtype=np.int64)
 
 
 def overlaps(parts: Parts) -> Iterator[tuple[str, str, int]]:

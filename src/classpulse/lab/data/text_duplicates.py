@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from classpulse.lab.data.texts import TextSet, as_rows
+from classpulse.lab.data.rows import as_rows
+from classpulse.lab.data.texts import TextSet
 
 
 @dataclass(frozen=True, slots=True)

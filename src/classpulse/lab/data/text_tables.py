@@ -172,7 +172,20 @@ def _delimited_rows(text: str, path: Path, *, delimiter: str, quoted: bool) -> I
         line = reader.line_num + 1
 
 
-def _excel_rows(path: Path) -> Iterator[Row]:
+def load_excel_header(path: Path) -> list[str]:
+    """The first row of the first sheet of an .xlsx workbook, trimmed.
+
+    Raises:
+        InputError: it is not a whole workbook, or empty.
+        MissingExtraError: Excel files need the extra `lab`.
+    """
+    first = next(_excel_rows(path, last=1), None)
+    if first is None:
+        raise InputError(f"{path} is empty: it needs a row for each text")
+    return [_plain(name) for name in first[1]]
+
+
+def _excel_rows(path: Path, *, last: int | None = None) -> Iterator[Row]:
     try:
         openpyxl: Any = importlib.import_module("openpyxl")
     except ImportError:
@@ -180,7 +193,7 @@ def _excel_rows(path: Path) -> Iterator[Row]:
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
         try:
-            rows = list(book.worksheets[0].iter_rows(values_only=True))
+            rows = list(book.worksheets[0].iter_rows(max_row=last, values_only=True))
         finally:
             book.close()
     except _NOT_EXCEL as error:

@@ -1,54 +1,165 @@
-"""Evaluate a face artefact, as it is shipped, on a labelled face set."""
+"""Evaluate face models on a labelled set, side by side on the same pictures."""
 
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from classpulse.core.errors import InputError
+from classpulse.core.labels import LabelSpace
 from classpulse.core.records import Interval, Scores
-from classpulse.lab.data.faces import FaceSet
+from classpulse.lab.data.faces import KINDS, FaceSet, truth_in
+from classpulse.lab.evaluate.classification import score_classes
+from classpulse.lab.evaluate.compare import compare_models
+from classpulse.lab.evaluate.groups import score_groups
 from classpulse.lab.evaluate.metrics import Evaluation, evaluate_scores
-from classpulse.lab.train.targets import hard_labels
-from classpulse.runtime.model import OnnxModel
-from classpulse.vision.image import prepare
+from classpulse.lab.evaluate.predictors import FacePredictor, Found, scores_in
+from classpulse.lab.evaluate.ranking import risk_coverage, score_auroc
+from classpulse.lab.evaluate.regression import score_throughput
+from classpulse.lab.evaluate.report_sections import p_value
+from classpulse.lab.evaluate.robustness import DEGRADATIONS, RobustnessRow, robustness_curves
+from classpulse.lab.terminal import OnStep
 
-BATCH = 64
+CHUNK = 256  # pictures between two calls of `on_step`
 
 
-def predict_faces(model: OnnxModel, faces: FaceSet) -> dict[str, Scores]:
-    """Scores of every head for a whole set, through the same `prepare` as in the room."""
-    parts: dict[str, list[Scores]] = {}
-    for start in range(0, len(faces), BATCH):
-        crops = faces.images[start : start + BATCH]
-        batch = np.stack([prepare(crop, model.card.input) for crop in crops])
-        for head, scores in model.predict(batch).items():
-            parts.setdefault(head, []).append(scores)
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the models said, before anything is computed from it.
+
+    Args:
+        names: the model, then its rivals.
+        sources: what exactly answered, for each.
+        found: scores of each model, as its `predict` gives them.
+        seconds: time each model took for all pictures.
+        temperatures: of the first model, by label space.
+    """
+
+    faces: FaceSet
+    names: tuple[str, ...]
+    sources: tuple[str, ...]
+    found: tuple[Found, ...]
+    seconds: tuple[float, ...]
+    temperatures: dict[str, float]
+
+
+def measure(
+    models: Sequence[FacePredictor], faces: FaceSet, *, on_step: OnStep | None = None
+) -> Measured:
+    """Ask every model about every picture.
+
+    Raises:
+        InputError: no pictures, or two models of one name.
+        ModelError: a model failed.
+    """
+    names = tuple(model.name for model in models)
+    if not len(faces):
+        raise InputError(f"{faces.name} has no pictures")
+    if len(set(names)) < len(names):
+        raise InputError(f"models are compared by name, give each once: {', '.join(names)}")
+    found, seconds = [], []
+    for model in models:
+        start = time.perf_counter()
+        found.append(_predict(model, faces.images, on_step))
+        seconds.append(time.perf_counter() - start)
+    sources = tuple(model.source for model in models)
+    temperatures = dict(models[0].temperatures)
+    return Measured(faces, names, sources, tuple(found), tuple(seconds), temperatures)
+
+
+def _predict(model: FacePredictor, images: NDArray[np.uint8], on_step: OnStep | None) -> Found:
+    parts: list[Found] = []
+    for start in range(0, len(images), CHUNK):
+        parts.append(model.predict(images[start : start + CHUNK]))
+        if on_step is not None:
+            on_step(model.name, min(start + CHUNK, len(images)), len(images))
+    return tuple(
+        Scores(np.concatenate([scores.probs for scores in same]), same[0].space)
+        for same in zip(*parts, strict=True)
+    )
+
+
+def choose_kinds(measured: Measured, wanted: Sequence[str] = ()) -> dict[str, LabelSpace]:
+    """Kinds of labels to evaluate: those wanted, else all that both the data and the model have.
+
+    Besides `KINDS` there is the data's own label space, under its name.
+
+    Raises:
+        InputError: an unknown kind, or one that the data or the model does not have.
+    """
+    faces, model = measured.faces, measured.names[0]
+    known = dict(KINDS)
+    if faces.space not in KINDS.values():
+        known[faces.space.name] = faces.space
+    for kind in wanted:
+        if kind not in known:
+            raise InputError(f"unknown labels '{kind}'; of {faces.name}: {', '.join(known)}")
+    reasons = {kind: _why_not(measured, known[kind]) for kind in wanted or known}
+    for why in reasons.values():
+        if why and wanted:
+            raise InputError(why)
+    chosen = {kind: known[kind] for kind, why in reasons.items() if not why}
+    if not chosen:
+        raise InputError(f"{model} and {faces.name} share no kind of labels: {reasons}")
+    return chosen
+
+
+def _why_not(measured: Measured, space: LabelSpace) -> str:
+    """Why this kind cannot be evaluated; empty if it can."""
+    try:
+        labelled = (truth_in(measured.faces, space) >= 0).any()
+    except InputError as error:
+        return str(error)
+    if not labelled:
+        return f"no face of {measured.faces.name} has a label in {space.name}"
+    if scores_in(measured.found[0], space) is None:
+        answers = ", ".join(scores.space.name for scores in measured.found[0])
+        return f"{measured.names[0]} answers in {answers}; no rule leads to {space.name}"
+    return ""
+
+
+def evaluation_json(measured: Measured, kinds: dict[str, LabelSpace]) -> dict[str, Any]:
+    """Plain values: the first kind's numbers at the top, every kind under `kinds`."""
+    by_kind = {kind: _evaluate_kind(measured, space) for kind, space in kinds.items()}
+    first = next(iter(by_kind))
     return {
-        head: Scores(np.concatenate([s.probs for s in chunks]), chunks[0].space)
-        for head, chunks in parts.items()
+        "model": measured.names[0],
+        "data": measured.faces.name,
+        "data_sha256": measured.faces.sha256,
+        "kind": first,
+        **by_kind[first],
+        "kinds": by_kind,
+        "throughput": asdict(score_throughput([measured.seconds[0]], len(measured.faces))),
+        "models": dict(zip(measured.names, measured.sources, strict=True)),
     }
 
 
-def evaluate_faces(model: OnnxModel, faces: FaceSet) -> dict[str, Evaluation]:
-    """An `Evaluation` per head that the set has labels for (emotion only, without votes)."""
-    scores = predict_faces(model, faces)
-    heads = [h for h in model.card.heads if h.name == "emotion" or faces.votes is not None]
-    return {
-        head.name: evaluate_scores(
-            scores[head.name], hard_labels(faces, head.name), temperature=head.temperature
-        )
-        for head in heads
+def _evaluate_kind(measured: Measured, space: LabelSpace) -> dict[str, Any]:
+    truth = truth_in(measured.faces, space)
+    all_scores = [scores_in(found, space) for found in measured.found]
+    scores = all_scores[0]
+    assert scores is not None  # `choose_kinds` saw to it
+    temperature = measured.temperatures.get(space.name, 1.0)
+    plain = _plain(evaluate_scores(scores, truth, temperature=temperature), space)
+    rivals = {
+        name: (other, evaluate_scores(other, truth))
+        for name, other in zip(measured.names[1:], all_scores[1:], strict=True)
+        if other is not None
     }
+    plain["rivals"] = {name: _plain(result, space) for name, (_, result) in rivals.items()}
+    plain["comparisons"] = {
+        name: asdict(compare_models(truth, scores.top, other.top, len(space)))
+        for name, (other, _) in rivals.items()
+    }
+    return plain
 
 
-def evaluation_json(model: OnnxModel, data: str, results: dict[str, Evaluation]) -> dict[str, Any]:
-    """Plain values: the first head's numbers at the top, every head under `heads`."""
-    heads = {name: _plain(result, model, name) for name, result in results.items()}
-    first = next(iter(heads))
-    return {"model": model.card.name, "data": data, "head": first, **heads[first], "heads": heads}
-
-
-def _plain(result: Evaluation, model: OnnxModel, head: str) -> dict[str, Any]:
+def _plain(result: Evaluation, space: LabelSpace) -> dict[str, Any]:
     return {
+        "space": space.name,
         "n": result.n,
         "accuracy": round(result.accuracy.value, 4),
         "accuracy_interval": _ends(result.accuracy),
@@ -56,7 +167,7 @@ def _plain(result: Evaluation, model: OnnxModel, head: str) -> dict[str, Any]:
         "macro_f1_interval": _ends(result.macro_f1),
         "ece": round(result.ece, 4),
         "ece_uncalibrated": round(result.ece_uncalibrated, 4),
-        "labels": list(model.card.head(head).label_space.names),
+        "labels": list(space.names),
         "confusion": result.confusion.tolist(),
         "per_class": result.per_class,
     }
@@ -66,19 +177,96 @@ def _ends(interval: Interval) -> list[float]:
     return [round(interval.low, 4), round(interval.high, 4)]
 
 
+# --- what only a report shows ------------------------------------------------------------------
+
+
+def details_json(measured: Measured, space: LabelSpace) -> dict[str, Any]:
+    """Averages, AUROC, risk and coverage, and groups of one kind, for the report."""
+    truth, scores = truth_in(measured.faces, space), scores_in(measured.found[0], space)
+    assert scores is not None
+    return {
+        "classes": asdict(score_classes(truth, scores.top, space.names)),
+        "auroc": asdict(score_auroc(scores.probs, truth, space.names)),
+        "selective": asdict(risk_coverage(scores.probs, truth)),
+        "groups": [
+            asdict(score_groups(column, values.tolist(), truth, scores.top, len(space)))
+            for column, values in measured.faces.groups.items()
+        ],
+    }
+
+
+def measure_robustness(
+    model: FacePredictor,
+    faces: FaceSet,
+    space: LabelSpace,
+    *,
+    sample: int,
+    seed: int = 0,
+    on_step: OnStep | None = None,
+) -> list[RobustnessRow]:
+    """The curves on a random sample of the pictures that have a label in `space`."""
+    known = np.flatnonzero(truth_in(faces, space) >= 0)
+    random = np.random.default_rng(seed)
+    chosen = np.sort(random.permutation(known)[:sample])
+    some = faces.take(chosen, name=faces.name)
+    whole = sum(1 + len(DEGRADATIONS.get(name).levels) for name in DEGRADATIONS)
+
+    def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        scores = scores_in(model.predict(images), space)
+        assert scores is not None
+        return scores.probs
+
+    rows = []
+    for row in robustness_curves(predict, some.images, truth_in(some, space), seed=seed):
+        rows.append(row)
+        if on_step is not None:
+            on_step("spoiled pictures", len(rows), whole)
+    return rows
+
+
+# --- text --------------------------------------------------------------------------------------
+
+
 def describe_evaluation(results: dict[str, Any]) -> str:
-    """The same as text: one block per head with its confusion matrix."""
-    lines = [f"{results['model']} on {results['data']}"]
-    for head, r in results["heads"].items():
-        low, high = r["accuracy_interval"]
-        f_low, f_high = r["macro_f1_interval"]
+    """A table of every model and kind with paired tests, then the model's confusion matrices."""
+    width = max(len(name) for name in results["models"]) + 1
+    rivals = [name for name in results["models"] if name != results["model"]]
+    lines = [f"{results['model']} on {results['data']}", "", _row(width)]
+    for kind, one in results["kinds"].items():
+        lines.append(_row(width, kind, results["model"], one))
+        for name in rivals:
+            lines += _rival_lines(width, kind, name, one)
+    for kind, one in results["kinds"].items():
         lines += [
             "",
-            f"{head}: n = {r['n']}, accuracy {r['accuracy']:.4f} [{low:.4f}, {high:.4f}], "
-            f"macro F1 {r['macro_f1']:.4f} [{f_low:.4f}, {f_high:.4f}]",
-            f"ECE {r['ece_uncalibrated']:.4f} before temperature, {r['ece']:.4f} after",
-            " " * 12 + "".join(f"{label[:9]:>10}" for label in r["labels"]) + "   (predicted)",
+            f"{kind}: ECE {one['ece_uncalibrated']:.4f} before temperature, {one['ece']:.4f} after",
+            " " * 12 + "".join(f"{label[:9]:>10}" for label in one["labels"]) + "   (predicted)",
         ]
-        for label, row in zip(r["labels"], r["confusion"], strict=True):
+        for label, row in zip(one["labels"], one["confusion"], strict=True):
             lines.append(f"{label:<12}" + "".join(f"{count:>10}" for count in row))
     return "\n".join(lines)
+
+
+def _row(width: int, kind: str = "", name: str = "", one: dict[str, Any] | None = None) -> str:
+    if one is None:
+        head = f"{'labels':<15}{'model':<{width}}{'n':>7}"
+        return f"{head}  {'accuracy [95 %]':<24}{'macro F1 [95 %]':<24}ECE"
+    reach = [
+        f"{one[m]:.4f} [{one[f'{m}_interval'][0]:.4f}, {one[f'{m}_interval'][1]:.4f}]"
+        for m in ("accuracy", "macro_f1")
+    ]
+    return f"{kind:<15}{name:<{width}}{one['n']:>7}  {reach[0]:<24}{reach[1]:<24}{one['ece']:.4f}"
+
+
+def _rival_lines(width: int, kind: str, name: str, one: dict[str, Any]) -> list[str]:
+    if name not in one["rivals"]:
+        return [f"{kind:<15}{name:<{width}}{'-':>7}  answers in no label space that leads here"]
+    gap = one["comparisons"][name]["accuracy"]
+    low, high = gap["difference"]["low"], gap["difference"]["high"]
+    tests = {"paired bootstrap": gap["p"], "McNemar": one["comparisons"][name]["mcnemar"]["p"]}
+    chances = ", ".join(f"{p_value(p)} ({test})" for test, p in tests.items())
+    return [
+        _row(width, kind, name, one["rivals"][name]),
+        f"{'':<15}{'difference':<{max(width, 10)}}  accuracy {gap['difference']['value']:+.4f} "
+        f"[{low:+.4f}, {high:+.4f}], p {chances}",
+    ]

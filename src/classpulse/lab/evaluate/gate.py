@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classpulse.core.card import QualityGate
+from classpulse.core.labels import FER2013_7
 from classpulse.core.records import Faces, Frame, Scores
-from classpulse.lab.data.faces import SIDE, FaceSet
-from classpulse.lab.evaluate.faces import predict_faces
+from classpulse.lab.data.faces import FaceSet, truth_in
+from classpulse.lab.data.fer2013 import SIDE
+from classpulse.lab.evaluate.predictors import predict_heads
 from classpulse.lab.evaluate.robustness import blur, shrink_face
 from classpulse.runtime.model import OnnxModel
 from classpulse.vision.detect import build_detector
@@ -41,13 +43,12 @@ def fit_gate(model: OnnxModel, faces: FaceSet) -> tuple[QualityGate, dict[str, l
         model: artefact with any gate.
         faces: validation set with FER2013 framing.
     """
-    scores = predict_faces(model, faces)["emotion"]
-    right = scores.top == faces.emotion
-    first = np.arange(len(faces)) < SAMPLE  # FER2013 rows are in no order
-    some = faces.take(first, name=faces.name)
+    scores, truth = predict_heads(model, faces.images)["emotion"], truth_in(faces, FER2013_7)
+    right = scores.top == truth
+    some, wanted = faces.images[:SAMPLE], truth[:SAMPLE]  # FER2013 rows are in no order
     curves = {
-        "size": [_degraded(model, some, at, shrink_face) for at in SIZES],
-        "blur": [_degraded(model, some, at, blur) for at in BLURS],
+        "size": [_degraded(model, some, wanted, at, shrink_face) for at in SIZES],
+        "blur": [_degraded(model, some, wanted, at, blur) for at in BLURS],
         "turn": _by_turn(faces, right),
         "confidence": _by_confidence(scores, right),
     }
@@ -85,13 +86,13 @@ def _upper(row: Row) -> float:
 
 def _degraded(
     model: OnnxModel,
-    faces: FaceSet,
+    faces: NDArray[np.uint8],
+    truth: NDArray[np.int64],
     at: float,
     change: Callable[[NDArray[np.uint8], float], NDArray[np.uint8]],
 ) -> Row:
-    images = np.stack([change(image, at) for image in faces.images])
-    changed = FaceSet(images, faces.emotion, faces.votes, faces.name)
-    right = predict_faces(model, changed)["emotion"].top == faces.emotion
+    images = np.stack([change(image, at) for image in faces])
+    right = predict_heads(model, images)["emotion"].top == truth
     clear = float(np.median([sharpness(image) for image in images]))
     return {"at": at, "accuracy": round(float(right.mean()), 4), "sharpness": round(clear, 4)}
 

@@ -5,15 +5,12 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
 from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from classpulse import __version__
 from classpulse.core.errors import InputError
 from classpulse.lab.evaluate.report_sections import INTERVAL, Results, build_sections, number, reach
+from classpulse.page import Card, build_environment
 
 KEYS = ("model", "data", "n", "accuracy", "accuracy_interval", "macro_f1", "macro_f1_interval")
 LIMITS = (
@@ -56,16 +53,6 @@ TERMS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
-    """A headline number; `reach` is (low, value, high) in percent for the little scale."""
-
-    label: str
-    big: str
-    text: str
-    reach: tuple[float, float, float] | None = None
-
-
 def render_evaluation(results: Results, plots: Mapping[str, str]) -> str:
     """The evaluation of one model on one data set as a complete HTML page.
 
@@ -83,19 +70,8 @@ def render_evaluation(results: Results, plots: Mapping[str, str]) -> str:
         raise InputError(
             f"the results lack {', '.join(missing)}: give what `classpulse evaluate --json` writes"
         )
-    page = _environment().get_template("evaluation.html.j2")
+    page = build_environment("classpulse.lab.evaluate").get_template("evaluation.html.j2")
     return page.render(_context(results, plots)) + "\n"
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("classpulse.lab.evaluate", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
 
 
 def _context(results: Results, plots: Mapping[str, str]) -> dict[str, Any]:
@@ -126,8 +102,8 @@ def _facts(results: Results) -> list[tuple[str, str]]:
         ("Data", results["data"]),
         ("Rows with a label", f"{results['n']:,}"),
     ]
-    if "head" in results:
-        facts.append(("Output", results["head"]))
+    if "kind" in results:
+        facts.append(("Labels", results["kind"]))
     return facts + [(str(term), str(text)) for term, text in results.get("facts", {}).items()]
 
 

@@ -2,7 +2,7 @@
 
 Optional keys of the results, each `dataclasses.asdict` of the type named:
 
-    heads         head -> the keys of the top level         `evaluation_json`
+    kinds         kind -> the keys of the top level         `evaluation_json`
     classes       `ClassReport`                             `classification`
     auroc         `Auroc`                                   `ranking`
     selective     `RiskCoverage` (accuracy_at, aurc, excess)
@@ -22,6 +22,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from classpulse.lab.evaluate.figures import inline_svg
+from classpulse.page import Table
 
 Results = Mapping[str, Any]
 INTERVAL = "95\u00a0% interval"
@@ -47,15 +48,6 @@ PLOTS: dict[str, dict[str, str]] = {
     },
 }
 """Section -> name of a plot -> heading."""
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Text cells; the first column holds the row headers."""
-
-    caption: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +141,8 @@ def _plot(key: str, title: str, svg: str) -> tuple[str, Markup]:
 
 def _labels(results: Results) -> list[Table]:
     tables = []
-    heads = results.get("heads", {})
-    if len(heads) > 1:
+    kinds = results.get("kinds", {})
+    if len(kinds) > 1:
         rows = [
             (
                 str(name),
@@ -161,10 +153,10 @@ def _labels(results: Results) -> list[Table]:
                 ),
                 number(one["ece"]),
             )
-            for name, one in heads.items()
+            for name, one in kinds.items()
         ]
-        columns = ("Output", "Rows", "Accuracy", "Macro F1", "Calibration error")
-        tables.append(Table("All outputs of the model", columns, tuple(rows)))
+        columns = ("Labels", "Rows", "Accuracy", "Macro F1", "Calibration error")
+        tables.append(Table("All kinds of labels", columns, tuple(rows)))
     classes, areas = results.get("classes"), (results.get("auroc") or {}).get("per_class", {})
     if classes is not None:
         tables += [_per_class(classes, areas), _averages(classes)]

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from classpulse.core.card import InputSpec
-from classpulse.lab.data.faces import FaceSet, load_fer2013, without_blank
+from classpulse.lab.data.faces import FaceSet, without_blank
+from classpulse.lab.data.fer2013 import load_fer2013
 from classpulse.lab.models.residual import ResidualFace
 from classpulse.lab.recipe import Recipe
 from classpulse.lab.train.augment import shrink

@@ -3,17 +3,14 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from classpulse.core.errors import InputError
 from classpulse.core.labels import (
     FER2013_7,
     FERPLUS_8,
     LEARNING_STATE_4,
-    LEARNING_STATE_RULE,
     LabelSpace,
     ferplus_distribution,
-    ferplus_majority,
 )
-from classpulse.lab.data.faces import FaceSet
+from classpulse.lab.data.faces import FaceSet, truth_in
 
 HEAD_SPACES: dict[str, LabelSpace] = {
     "emotion": FER2013_7,
@@ -29,26 +26,22 @@ HEAD_GIVEN: dict[str, tuple[str, ...]] = {
 
 
 def hard_labels(faces: FaceSet, head: str) -> NDArray[np.int64]:
-    """(n,) label of every picture for `head`, -1 where it has none.
-
-    emotion: the FER2013 label; votes: FER+ majority; state: the learning-state decision list.
+    """(n,) label of every picture for `head`, -1 where it has none; rules as in `truth_in`.
 
     Raises:
         InputError: the head needs FER+ votes and the set has none.
     """
-    if head == "emotion":
-        return faces.emotion
-    votes = _require_votes(faces, head)
-    return LEARNING_STATE_RULE.apply(votes) if head == "state" else ferplus_majority(votes)
+    return truth_in(faces, HEAD_SPACES[head])
 
 
 def soft_targets(faces: FaceSet, head: str, *, smoothing: float) -> NDArray[np.float32]:
     """(n, k) float32 targets for `head`; rows sum to 1, or to 0 where there is no label.
 
-    One-hot labels are smoothed by `smoothing`; FER+ vote distributions are soft already.
+    One-hot labels are smoothed by `smoothing`; FER+ vote distributions are soft already, and a
+    set without votes gives its own labels instead of them.
     """
-    if head == "votes":
-        return ferplus_distribution(_require_votes(faces, head))
+    if head == "votes" and faces.votes is not None:
+        return ferplus_distribution(faces.votes)
     k = len(HEAD_SPACES[head])
     labels = hard_labels(faces, head)
     targets = np.zeros((len(labels), k), dtype=np.float32)
@@ -56,9 +49,3 @@ def soft_targets(faces: FaceSet, head: str, *, smoothing: float) -> NDArray[np.f
     targets[known] = smoothing / k
     targets[known, labels[known]] += 1.0 - smoothing
     return targets
-
-
-def _require_votes(faces: FaceSet, head: str) -> NDArray[np.int64]:
-    if faces.votes is None:
-        raise InputError(f"the head '{head}' needs FER+ votes: give the path of fer2013new.csv")
-    return faces.votes

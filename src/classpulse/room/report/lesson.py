@@ -10,18 +10,10 @@ from typing import Any
 
 from markupsafe import Markup
 
+from classpulse.page import Table
 from classpulse.room.report import words
 
 Row = Mapping[str, Any]  # one window of the summary, or `overall`
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Text cells; the first column holds the row headers."""
-
-    caption: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)

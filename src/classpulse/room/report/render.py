@@ -6,15 +6,12 @@ charts of a `lesson`, `charts` draws them, `words` spells numbers, `template.htm
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from classpulse.core.errors import InputError
+from classpulse.page import Card, Table, build_environment
 from classpulse.room.report import words
-from classpulse.room.report.lesson import Lesson, Row, Section, Table, shown
+from classpulse.room.report.lesson import Lesson, Row, Section, shown
 from classpulse.room.report.sections import (
     build_abstentions,
     build_engagement,
@@ -66,16 +63,6 @@ NEVER = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
-    """A headline number; `reach` is (low, value, high) in percent for the little scale."""
-
-    label: str
-    big: str
-    text: str
-    reach: tuple[float, float, float] | None = None
-
-
 def render_report(summary: Mapping[str, Any]) -> str:
     """The report of one session as a complete HTML page.
 
@@ -86,19 +73,8 @@ def render_report(summary: Mapping[str, Any]) -> str:
         InputError: another format, or a part is missing.
     """
     _check(summary)
-    page = _environment().get_template("template.html.j2")
+    page = build_environment("classpulse.room.report").get_template("template.html.j2")
     return page.render(_context(summary)) + "\n"
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("classpulse.room.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
 
 
 def _check(summary: Mapping[str, Any]) -> None:

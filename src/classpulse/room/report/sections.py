@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from classpulse.page import Table
 from classpulse.room.report import charts, words
-from classpulse.room.report.lesson import Lesson, Panel, Row, Section, Table, shown
+from classpulse.room.report.lesson import Lesson, Panel, Row, Section, shown
 
 ENGAGEMENT_COLUMNS = ("Time", "People", "Engagement", words.INTERVAL)
 SMALL_TOPS = (0.2, 0.4, 0.6, 0.8, 1.0)  # upper ends of the axis that small multiples share

@@ -1,0 +1,5 @@
+"""`python -m classpulse.cli`."""
+
+from classpulse.cli import main
+
+main()

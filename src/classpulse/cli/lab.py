@@ -1,0 +1,73 @@
+"""Commands of the lab: evaluate, train, publish. They need the extra `lab`."""
+
+import functools
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from classpulse.cli.common import AsJson, import_lab
+
+FER2013 = Annotated[Path, typer.Option(help="fer2013.csv or fer2013.csv.gz.")]
+Votes = Annotated[Path, typer.Option(help="fer2013new.csv with the FER+ votes.")]
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Shipped name, artefact folder, peer:NAME or an "
+                                              "ensemble's .json file.")],
+    data: Annotated[Path, typer.Argument(help="Labelled faces; classpulse data ls lists layouts.")],
+    labels: Annotated[list[str] | None, typer.Option(help="emotion, ferplus or learning-state; "
+                                                          "all that there are.")] = None,
+    votes: Annotated[Path | None, typer.Option(help="fer2013new.csv with FER+ votes.")] = None,
+    split: Annotated[str | None, typer.Option(help="Part of the data: PublicTest for FER2013, "
+                                                   "else all of it.")] = None,
+    tta: Annotated[str, typer.Option(help="none, flip or ten-crop.")] = "none",
+    against: Annotated[list[str] | None, typer.Option(help="Another model; repeatable.")] = None,
+    groups: Annotated[Path | None, typer.Option(help="CSV of annotations by row or file.")] = None,
+    robustness: Annotated[int, typer.Option(help="Pictures to spoil, for the report.")] = 0,
+    report: Annotated[Path | None, typer.Option(help="Folder for report and plots.")] = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Measure face models on labelled pictures, side by side. Needs [lab]."""
+    lab, layouts = import_lab("evaluate.command"), import_lab("data.layouts")
+    with import_lab("terminal").step_bar(quiet=as_json) as on_step:
+        reading = functools.partial(on_step, "reading")
+        faces = layouts.load_faces(data, votes=votes, groups=groups, on_progress=reading)
+        results = lab.run_evaluation(
+            [model, *(against or [])], lab.choose_faces(faces, split), kinds=labels or (),
+            views=tta, robustness=robustness, report=report, on_step=on_step,
+        )  # fmt: skip
+    typer.echo(json.dumps(results) if as_json else lab.describe_evaluation(results))
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="Shipped recipe or a .toml file.")],
+    fer2013: FER2013,
+    votes: Votes,
+    run: Annotated[Path, typer.Option(help="Folder of the run; resumed if it exists.")],
+) -> None:
+    """Train a face recipe; interrupt and start it again as you like. Needs [lab]."""
+    plan = import_lab("recipe").load_recipe(recipe)
+    for result in import_lab("train.run").train_faces(plan, fer2013=fer2013, votes=votes, out=run):
+        shares = "  ".join(f"{head} {share:.4f}" for head, share in result.accuracy.items())
+        epoch, star = result.epoch, " *" if result.best else ""
+        typer.echo(f"{epoch.number:3d}/{plan.schedule.epochs}  {epoch.side} px  "
+                   f"loss {epoch.loss:.3f}  {shares}  {epoch.seconds:.0f} s{star}")  # fmt: skip
+
+
+def publish(
+    recipe: Annotated[str, typer.Argument(help="Recipe of the run.")],
+    fer2013: FER2013,
+    votes: Votes,
+    run: Annotated[Path, typer.Option(help="Folder of the run.")],
+    out: Annotated[Path, typer.Option(help="Folder of the artefact.")],
+) -> None:
+    """Calibrate, export, measure and fit the quality gate of a finished run. Needs [lab]."""
+    plan = import_lab("recipe").load_recipe(recipe)
+    card, curves = import_lab("publish").publish(plan, run, fer2013=fer2013, votes=votes, out=out)
+    (run / "curves.json").write_text(json.dumps(curves, indent=1), encoding="utf-8")
+    typer.echo(f"{out}: gate {card.gate}")
+    for m in card.metrics:
+        typer.echo(f"{m.head:<8} {m.name:<24} {m.value:.4f} [{m.low:.4f}, {m.high:.4f}] "
+                   f"n = {m.n}  {m.data}")  # fmt: skip

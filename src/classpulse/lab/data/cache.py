@@ -1,0 +1,133 @@
+"""A memory-mapped cache of parsed data, keyed by the content of its source.
+
+Parsing 300 MB of pixel numbers takes long, reading the same arrays from disk takes none. An entry
+is a folder of `.npy` files under the hash of the source, written aside and moved into place, so a
+half-written one is never read; deleting the folder is always safe.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+from numpy.typing import NDArray
+
+from classpulse.core.errors import InputError, OutputError
+
+FORMAT = "1"  # part of every key: raise it when a reader gives other arrays for the same bytes
+ENVIRONMENT = "CLASSPULSE_CACHE"
+CHUNK = 1 << 20  # bytes hashed at a time
+
+Arrays = dict[str, NDArray[Any]]
+OnProgress = Callable[[int, int], None]
+"""Called with what is done and the whole: bytes of a file, or files of a folder."""
+
+
+def ignore_progress(done: int, whole: int) -> None:
+    """An `OnProgress` that shows nothing."""
+
+
+def cache_folder() -> Path:
+    """``$CLASSPULSE_CACHE``, else the user's cache folder of this system."""
+    named = os.environ.get(ENVIRONMENT)
+    return Path(named) if named else Path(platformdirs.user_cache_dir("classpulse", False))
+
+
+def hash_source(path: Path, *, files: Iterable[Path] | None = None) -> str:
+    """SHA-256 of a file's bytes; of a folder, over the relative names and bytes of its files.
+
+    Args:
+        files: of a folder, those that count; all of them by default.
+
+    Raises:
+        InputError: something cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        if path.is_dir():
+            chosen = files if files is not None else (f for f in path.rglob("*") if f.is_file())
+            for file in sorted(chosen):
+                digest.update(file.relative_to(path).as_posix().encode() + b"\0")
+                digest.update(_hash_file(file).digest())
+        else:
+            digest = _hash_file(path)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}; check path and rights") from None
+    return digest.hexdigest()
+
+
+def load_cached(
+    source: str, reader: str, build: Callable[[], Arrays], *, settings: str = ""
+) -> Arrays:
+    """The arrays that `build` gives, memory-mapped from the cache; built where they are not there.
+
+    A damaged entry is built anew. Where the cache folder cannot be written, the arrays come from
+    memory: a read-only disk costs time, not the result.
+
+    Args:
+        source: hash of the source, as `hash_source` gives it.
+        reader: name of the format, part of the key.
+        settings: whatever else the arrays depend on (a picture size), part of the key.
+    """
+    key = hashlib.sha256("\0".join((FORMAT, reader, settings, source)).encode()).hexdigest()
+    entry = cache_folder() / "data" / f"{reader}-{key[:24]}"
+    found = _load_entry(entry)
+    if found is not None:
+        return found
+    arrays = build()
+    try:
+        _save_entry(entry, arrays)
+    except OSError:
+        return arrays
+    return _load_entry(entry) or arrays
+
+
+def clear_cache() -> int:
+    """Delete every entry; gives the bytes that were freed.
+
+    Raises:
+        OutputError: a file cannot be deleted.
+    """
+    folder = cache_folder() / "data"
+    try:
+        freed = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        if folder.exists():
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise OutputError(f"cannot delete {folder}: {error.strerror}") from None
+    return freed
+
+
+def _hash_file(path: Path) -> "hashlib._Hash":
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256")
+
+
+def _load_entry(entry: Path) -> Arrays | None:
+    try:
+        names = json.loads((entry / "arrays.json").read_text(encoding="utf-8"))
+        return {name: np.load(entry / f"{i}.npy", mmap_mode="r") for i, name in enumerate(names)}
+    except (OSError, ValueError, EOFError):
+        return None
+
+
+def _save_entry(entry: Path, arrays: Arrays) -> None:
+    """Write aside and rename; another process that was faster keeps its entry."""
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=entry.parent))
+    try:
+        for i, array in enumerate(arrays.values()):
+            np.save(aside / f"{i}.npy", array)
+        (aside / "arrays.json").write_text(json.dumps(list(arrays)), encoding="utf-8")
+        if entry.exists() and _load_entry(entry) is None:
+            shutil.rmtree(entry)  # damaged
+        if not entry.exists():
+            aside.rename(entry)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

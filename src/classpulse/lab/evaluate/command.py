@@ -1,0 +1,81 @@
+"""`classpulse evaluate` without its command line: models in, one table and one report out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from classpulse.core.errors import InputError
+from classpulse.lab.data.faces import FaceSet
+from classpulse.lab.data.fer2013 import USAGES
+from classpulse.lab.data.splits import take_split
+from classpulse.lab.evaluate.faces import (
+    choose_kinds,
+    describe_evaluation,
+    evaluation_json,
+    measure,
+    measure_robustness,
+)
+from classpulse.lab.evaluate.page import save_report
+from classpulse.lab.evaluate.predictors import open_predictor
+from classpulse.lab.terminal import OnStep
+
+__all__ = ["choose_faces", "describe_evaluation", "run_evaluation"]
+
+
+def choose_faces(faces: FaceSet, split: str | None) -> FaceSet:
+    """The rows to evaluate on.
+
+    Args:
+        split: a part of the data, or ``manifest.json:part``; None is PublicTest of FER2013, whose
+            Training part taught most models, and everything of other data.
+
+    Raises:
+        InputError: there is no such part, or the manifest belongs to other data.
+    """
+    if split is None:
+        has_parts = faces.part is not None and USAGES[1] in faces.part
+        return faces.take_part(USAGES[1]) if has_parts else faces
+    return take_split(faces, split) if ".json:" in split else faces.take_part(split)
+
+
+def run_evaluation(
+    models: Sequence[str],
+    faces: FaceSet,
+    *,
+    on_step: OnStep,
+    kinds: Sequence[str] = (),
+    views: str = "none",
+    robustness: int = 0,
+    report: Path | None = None,
+) -> dict[str, Any]:
+    """The results of the first model, compared with the others on the same pictures.
+
+    Args:
+        models: as `open_predictor` takes them.
+        kinds: of labels, in `KINDS`; none is all that there are.
+        views: test-time augmentation of every model, in `VIEWS`.
+        robustness: pictures to measure spoiled, 0 is none.
+        report: folder for the HTML report, its plots and all numbers.
+
+    Raises:
+        InputError: an unknown name, data without labels, or robustness without a report.
+        ModelError: a model cannot be used.
+        OutputError: the report cannot be written.
+    """
+    if robustness and report is None:
+        raise InputError("robustness is shown in the report: give --report FOLDER too")
+    if robustness < 0:
+        raise InputError(f"{robustness} pictures cannot be spoiled; 0 is none, 1000 are plenty")
+    predictors = [open_predictor(spec, views=views) for spec in models]
+    measured = measure(predictors, faces, on_step=on_step)
+    chosen = choose_kinds(measured, kinds)
+    results = evaluation_json(measured, chosen)
+    if report is not None:
+        space = chosen[results["kind"]]
+        rows = []
+        if robustness:
+            rows = measure_robustness(
+                predictors[0], faces, space, sample=robustness, on_step=on_step
+            )
+        save_report(measured, results, space, report, robustness=rows)
+    return results
