@@ -54,6 +54,26 @@ def test_official_is_the_usage_column(fer2013: Rows) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("names", "roles"),
+    [
+        (("train", "test"), ("train", "test")),  # RAF-DB, FER2013 in folders
+        (("train_set", "val_set"), ("train", "valid")),  # AffectNet
+    ],
+)
+def test_official_knows_the_parts_of_other_publishers(
+    names: tuple[str, str], roles: tuple[str, str]
+) -> None:
+    rows = Rows(np.zeros(4, np.int64), np.array([names[1], *[names[0]] * 3]))
+    parts = PROTOCOLS.get("official")(rows)
+    assert tuple(parts) == roles and parts[roles[1]].tolist() == [0]
+
+
+def test_official_refuses_a_part_without_a_role() -> None:
+    with pytest.raises(InputError, match="does not know the part 'room-3'"):
+        PROTOCOLS.get("official")(Rows(np.zeros(1, np.int64), np.array(["room-3"])))
+
+
 def test_thesis_stratified_has_the_counts_of_the_thesis(fer2013: Rows) -> None:
     parts = PROTOCOLS.get("thesis-stratified")(fer2013)
     assert {n: len(p) for n, p in parts.items()} == {"train": 22967, "valid": 5742, "test": 7178}

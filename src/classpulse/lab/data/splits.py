@@ -44,12 +44,19 @@ Protocol = Callable[..., Parts]
 PROTOCOLS: Registry[Protocol] = Registry("split protocol")
 
 
+ROLES: dict[str, tuple[str, ...]] = {
+    "train": (USAGES[0], "train", "train_set"),
+    "valid": (USAGES[1], "validation", "val_set"),
+    "test": (USAGES[2], "test"),
+}
+"""What the parts of FER2013 (CSV and folders), RAF-DB and AffectNet are for."""
+
+
 @PROTOCOLS.register("official")
 def split_official(rows: Rows, *, seed: int = SEED) -> Parts:
-    """FER2013's own parts: Training, PublicTest (valid) and PrivateTest (test). Draws nothing."""
-    part = _need(rows.part, "official", "a Usage column")
-    names = dict(zip(("train", "valid", "test"), USAGES, strict=True))
-    return {name: np.flatnonzero(part == usage) for name, usage in names.items()}
+    """The publisher's own parts, by their roles in `ROLES`; parts without rows are left out."""
+    role = _roles(rows, "official")
+    return {name: np.flatnonzero(role == name) for name in ROLES if name in role}
 
 
 @PROTOCOLS.register("thesis-stratified")
@@ -125,9 +132,22 @@ def _need(column: NDArray[np.str_] | None, protocol: str, what: str) -> NDArray[
 
 
 def _pool(rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows of Training, and of everything else, as the thesis' folders have them."""
-    part = _need(rows.part, "thesis", "a Usage column")
-    return np.flatnonzero(part == USAGES[0]), np.flatnonzero(part != USAGES[0])
+    """Rows of the training part, and of everything else, as the thesis' folders have them."""
+    role = _roles(rows, "thesis")
+    return np.flatnonzero(role == "train"), np.flatnonzero(role != "train")
+
+
+def _roles(rows: Rows, protocol: str) -> NDArray[np.str_]:
+    """(n,) train, valid or test by the name of each row's part."""
+    part = _need(rows.part, protocol, "parts (a Usage column, or folders train and test)")
+    known = {name: role for role, names in ROLES.items() for name in names}
+    strange = sorted(set(part.tolist()) - known.keys())
+    if strange:
+        raise InputError(
+            f"the split '{protocol}' does not know the part '{strange[0]}'; parts are called "
+            f"{', '.join(known)}"
+        )
+    return np.array([known[name] for name in part.tolist()])
 
 
 def build_manifest(
