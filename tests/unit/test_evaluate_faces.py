@@ -30,7 +30,7 @@ from classpulse.lab.evaluate.faces import (
     measure,
     measure_robustness,
 )
-from classpulse.lab.evaluate.page import save_report
+from classpulse.lab.evaluate.page import Extras, save_report
 from classpulse.lab.evaluate.predictors import (
     VIEWS,
     Averaged,
@@ -310,21 +310,36 @@ def test_a_report_is_a_folder_with_page_numbers_and_plots(tmp_path: Path) -> Non
     faces = replace(FACES, groups=groups)
     out = tmp_path / "out"
     results = command.run_evaluation(
-        ["best", "worse"], faces, on_step=silent, robustness=14, report=out
+        ["best", "worse"], faces, on_step=silent, report=out, extras=Extras(14, 12, 6)
     )
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "worse" in page and "Robustness" in page and "By age" in page
     saved = json.loads((out / "results.json").read_text(encoding="utf-8"))
     assert saved["accuracy"] == results["accuracy"] and "threshold" not in saved["selective"]
     plots = {p.stem for p in out.glob("*.svg")}
-    assert {"confusion", "histogram", "reliability", "risk-coverage", "robustness"} <= plots
+    assert plots == {
+        "confusion", "histogram", "reliability", "risk-coverage", "robustness", "groups",
+        "embedding", "samples",
+    }  # fmt: skip
     assert not list(out.glob("*.partial"))
 
 
 @pytest.mark.usefixtures("opened")
-def test_robustness_needs_a_report() -> None:
-    with pytest.raises(InputError, match="give --report FOLDER"):
-        command.run_evaluation(["best"], FACES, on_step=silent, robustness=10)
+def test_extras_need_a_report() -> None:
+    with pytest.raises(InputError, match="give --report too"):
+        command.run_evaluation(["best"], FACES, on_step=silent, extras=Extras(samples=10))
+
+
+@pytest.mark.usefixtures("opened")
+def test_no_pictures_are_shown_unless_asked_for(tmp_path: Path) -> None:
+    command.run_evaluation(["best"], FACES, on_step=silent, report=tmp_path)
+    assert not (tmp_path / "samples.svg").exists()
+    assert "<image" not in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_negative_number_of_pictures_is_refused() -> None:
+    with pytest.raises(InputError, match="--samples -1: pictures are 0 or more"):
+        Extras(samples=-1)
 
 
 def test_a_report_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
@@ -332,7 +347,7 @@ def test_a_report_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
     measured = measure([Reader(FER2013_7)], FACES)
     results = evaluation_json(measured, choose_kinds(measured))
     with pytest.raises(OutputError, match="cannot write to"):
-        save_report(measured, results, FER2013_7, tmp_path / "file" / "out")
+        save_report(measured, results, FER2013_7, tmp_path / "file" / "out", extras=Extras())
 
 
 def test_robustness_asks_about_a_sample_with_labels() -> None:

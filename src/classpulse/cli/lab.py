@@ -25,8 +25,10 @@ def evaluate(
     tta: Annotated[str, typer.Option(help="none, flip or ten-crop.")] = "none",
     against: Annotated[list[str] | None, typer.Option(help="Another model; repeatable.")] = None,
     groups: Annotated[Path | None, typer.Option(help="CSV of annotations by row or file.")] = None,
-    robustness: Annotated[int, typer.Option(help="Pictures to spoil, for the report.")] = 0,
     report: Annotated[Path | None, typer.Option(help="Folder for report and plots.")] = None,
+    robustness: Annotated[int, typer.Option(help="Report: pictures to spoil step by step.")] = 0,
+    embedding: Annotated[int, typer.Option(help="Report: pictures in a t-SNE map.")] = 0,
+    samples: Annotated[int, typer.Option(help="Report: pictures of people to show.")] = 0,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Measure face models on labelled pictures, side by side. Needs [lab]."""
@@ -36,7 +38,8 @@ def evaluate(
         faces = layouts.load_faces(data, votes=votes, groups=groups, on_progress=reading)
         results = lab.run_evaluation(
             [model, *(against or [])], lab.choose_faces(faces, split), kinds=labels or (),
-            views=tta, robustness=robustness, report=report, on_step=on_step,
+            views=tta, report=report, extras=lab.Extras(robustness, embedding, samples),
+            on_step=on_step,
         )  # fmt: skip
     typer.echo(json.dumps(results) if as_json else lab.describe_evaluation(results))
 

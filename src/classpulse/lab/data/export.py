@@ -15,10 +15,10 @@ from classpulse.core.labels import FER2013_7
 from classpulse.lab.data.cache import OnProgress, ignore_progress
 from classpulse.lab.data.faces import FaceSet
 from classpulse.lab.data.fer2013 import COLUMNS, SIDE, USAGES
-from classpulse.lab.data.outputs import new_folder
 from classpulse.lab.data.partition import Labelled
 from classpulse.lab.data.splits import take_split
 from classpulse.lab.data.texts import TextSet
+from classpulse.lab.outputs import new_folder
 
 UNNAMED = "unlabeled"  # folder of pictures without a label
 REPORT_EVERY = 500  # pictures between two reports of progress

@@ -18,9 +18,9 @@ from classpulse.lab.data.contents import CLIP, VOTES, find_reader
 from classpulse.lab.data.corpora import CORPORA, hash_texts, load_texts
 from classpulse.lab.data.faces import KINDS, FaceSet, truth_in
 from classpulse.lab.data.layouts import load_faces
-from classpulse.lab.data.outputs import save_text
 from classpulse.lab.data.splits import PROTOCOLS, SEED, Parts, Rows, build_manifest, overlaps
 from classpulse.lab.data.texts import MultiTextSet, TextSet, relabel_texts
+from classpulse.lab.outputs import save_text
 
 __all__ = ["Labelled", "load_labelled", "split_data", "text_sets"]
 

@@ -23,7 +23,7 @@ from classpulse.core.labels import (
 )
 from classpulse.lab.data.faces import FaceSet, is_blank
 from classpulse.lab.data.fer2013 import join_votes, load_votes
-from classpulse.lab.data.outputs import save_text
+from classpulse.lab.outputs import save_text
 
 MAJORITY_ORIGIN = (
     "Barsoum et al. 2016: the emotion with more votes than any other choice, 'unknown' and 'not a "

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from classpulse.core.errors import InputError
 from classpulse.lab.data.dedup import Repeats, find_repeats
 from classpulse.lab.data.faces import FaceSet, is_blank
-from classpulse.lab.data.outputs import save_text
 from classpulse.lab.data.splits import Rows, build_manifest
+from classpulse.lab.outputs import save_text
 from classpulse.lab.terminal import OnStep
 
 KINDS = ("identical", "similar", "mirrored")

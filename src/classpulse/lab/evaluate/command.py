@@ -15,11 +15,11 @@ from classpulse.lab.evaluate.faces import (
     measure,
     measure_robustness,
 )
-from classpulse.lab.evaluate.page import save_report
+from classpulse.lab.evaluate.page import Extras, save_report
 from classpulse.lab.evaluate.predictors import open_predictor
 from classpulse.lab.terminal import OnStep
 
-__all__ = ["choose_faces", "describe_evaluation", "run_evaluation"]
+__all__ = ["Extras", "choose_faces", "describe_evaluation", "run_evaluation"]
 
 
 def choose_faces(faces: FaceSet, split: str | None) -> FaceSet:
@@ -45,8 +45,8 @@ def run_evaluation(
     on_step: OnStep,
     kinds: Sequence[str] = (),
     views: str = "none",
-    robustness: int = 0,
     report: Path | None = None,
+    extras: Extras | None = None,
 ) -> dict[str, Any]:
     """The results of the first model, compared with the others on the same pictures.
 
@@ -54,28 +54,29 @@ def run_evaluation(
         models: as `open_predictor` takes them.
         kinds: of labels, in `KINDS`; none is all that there are.
         views: test-time augmentation of every model, in `VIEWS`.
-        robustness: pictures to measure spoiled, 0 is none.
         report: folder for the HTML report, its plots and all numbers.
+        extras: what the report shows besides.
 
     Raises:
-        InputError: an unknown name, data without labels, or robustness without a report.
+        InputError: an unknown name, data without labels, or extras without a report.
         ModelError: a model cannot be used.
         OutputError: the report cannot be written.
     """
-    if robustness and report is None:
-        raise InputError("robustness is shown in the report: give --report FOLDER too")
-    if robustness < 0:
-        raise InputError(f"{robustness} pictures cannot be spoiled; 0 is none, 1000 are plenty")
+    extras = extras or Extras()
+    if extras != Extras() and report is None:
+        raise InputError("robustness, embedding and samples are in the report: give --report too")
     predictors = [open_predictor(spec, views=views) for spec in models]
     measured = measure(predictors, faces, on_step=on_step)
     chosen = choose_kinds(measured, kinds)
     results = evaluation_json(measured, chosen)
     if report is not None:
         space = chosen[results["kind"]]
-        rows = []
-        if robustness:
-            rows = measure_robustness(
-                predictors[0], faces, space, sample=robustness, on_step=on_step
+        rows = (
+            measure_robustness(
+                predictors[0], faces, space, sample=extras.robustness, on_step=on_step
             )
-        save_report(measured, results, space, report, robustness=rows)
+            if extras.robustness
+            else ()
+        )
+        save_report(measured, results, space, report, extras=extras, robustness=rows)
     return results

@@ -1,15 +1,14 @@
 """Write an evaluation to a folder: the numbers, the report and its plots."""
 
 import json
-import os
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from classpulse.core.errors import OutputError
+from classpulse.core.errors import InputError, OutputError
 from classpulse.core.labels import LabelSpace
 from classpulse.lab.data.faces import truth_in
 from classpulse.lab.evaluate.classification import reliability_curve
@@ -24,10 +23,35 @@ from classpulse.lab.evaluate.plots import (
     draw_risk_coverage,
     draw_robustness,
 )
+from classpulse.lab.evaluate.plots_training import draw_embedding, draw_samples, embed_tsne
 from classpulse.lab.evaluate.predictors import scores_in
 from classpulse.lab.evaluate.ranking import risk_coverage
 from classpulse.lab.evaluate.report import render_evaluation
 from classpulse.lab.evaluate.robustness import RobustnessRow
+from classpulse.lab.outputs import save_text
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What a report shows on request, each a number of pictures and 0 for none.
+
+    Args:
+        robustness: pictures to spoil step by step.
+        embedding: pictures in the t-SNE map of the model's answers.
+        samples: pictures shown with label and answer: faces of people, in the report's files.
+
+    Raises:
+        InputError: a number is negative.
+    """
+
+    robustness: int = 0
+    embedding: int = 0
+    samples: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("robustness", "embedding", "samples"):
+            if getattr(self, name) < 0:
+                raise InputError(f"--{name} {getattr(self, name)}: pictures are 0 or more")
 
 
 def save_report(
@@ -36,6 +60,7 @@ def save_report(
     space: LabelSpace,
     folder: Path,
     *,
+    extras: Extras,
     robustness: Sequence[RobustnessRow] = (),
 ) -> dict[str, Path]:
     """``report.html``, ``results.json`` and every plot as ``.svg``, of the first kind of labels.
@@ -43,6 +68,7 @@ def save_report(
     Args:
         results: of `evaluation_json`.
         space: of its first kind.
+        extras: what else to draw.
         robustness: of `measure_robustness`, if it was measured.
 
     Returns:
@@ -60,20 +86,16 @@ def save_report(
             **{f"What {name} is": source for name, source in results["models"].items()},
         },
     }
-    plots = {
-        name: render_svg(figure)
-        for name, figure in _draw(measured, results, space, robustness).items()
-    }
+    drawn = _draw(measured, results, space, robustness) | _draw_extras(measured, space, extras)
+    plots = {name: render_svg(figure) for name, figure in drawn.items()}
     texts = {"report.html": render_evaluation(full, plots), "results.json": _dump(full)}
     texts |= {f"{name}.svg": svg for name, svg in plots.items()}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
-            partial = folder / f"{name}.partial"
-            partial.write_text(text, encoding="utf-8")
-            os.replace(partial, folder / name)
     except OSError as error:
         raise OutputError(f"cannot write to {folder}: {error.strerror}") from None
+    for name, text in texts.items():
+        save_text(text, folder / name)
     return {name: folder / name for name in texts}
 
 
@@ -110,6 +132,24 @@ def _draw(
                 for column, values in faces.groups.items()
             ]
         )
+    return drawn
+
+
+def _draw_extras(measured: Measured, space: LabelSpace, extras: Extras) -> dict[str, Any]:
+    """Plots of a random sample of the pictures with a label."""
+    faces, truth = measured.faces, truth_in(measured.faces, space)
+    scores = scores_in(measured.found[0], space)
+    assert scores is not None
+    order = np.random.default_rng(0).permutation(np.flatnonzero(truth >= 0))
+    drawn: dict[str, Any] = {}
+    if extras.embedding:
+        some = order[: extras.embedding]
+        answers = np.log(np.maximum(scores.probs[some], 1e-6))  # logits up to a constant
+        drawn["embedding"] = draw_embedding(embed_tsne(answers), truth[some], space.names)
+    if extras.samples:
+        some = order[: extras.samples]
+        names = [f"{space.names[truth[i]]} > {space.names[scores.top[i]]}" for i in some]
+        drawn["samples"] = draw_samples(faces.images[some], names, allow_pictures=True)
     return drawn
 
 

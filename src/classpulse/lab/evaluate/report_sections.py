@@ -44,7 +44,8 @@ PLOTS: dict[str, dict[str, str]] = {
     "training": {
         "learning": "Learning curves",
         "hyperparameters": "Settings compared",
-        "embedding": "Embedding of the pictures (t-SNE)",
+        "embedding": "Pictures by the answers they get (t-SNE)",
+        "samples": "Pictures: label > answer",
     },
 }
 """Section -> name of a plot -> heading."""
@@ -131,7 +132,7 @@ def _parts() -> dict[str, tuple[str, str, Callable[[Results], list[Table]]]]:
             _groups,
         ),
         "engagement": ("Engagement", "Errors of engagement as a quantity.", _engagement),
-        "training": ("Training", "How the model came to be.", lambda _: []),
+        "training": ("Training and pictures", "How it was trained; single pictures.", lambda _: []),
     }
 
 

@@ -5,10 +5,14 @@ h, w pixels, k labels.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from classpulse.core.errors import InputError
+from classpulse.lab.models.base import FaceModel, check_rates, check_sizes
 
 
 class SqueezeExcite(nn.Module):
@@ -47,7 +51,7 @@ class Block(nn.Module):
         return functional.relu(y + self.skip(x))
 
 
-class ResidualFace(nn.Module):
+class ResidualFace(FaceModel):
     """Stem, four stages of residual blocks, pooled embedding, one linear layer per head.
 
     Args:
@@ -92,6 +96,37 @@ class ResidualFace(nn.Module):
         """(b, 1, 48, 48) -> pooled embedding (b, widths[-1])."""
         return self.stages(self.stem(x)).mean(dim=(2, 3))
 
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        z = self.dropout(self.embed(x))
-        return {name: head(z) for name, head in self.heads.items()}
+
+@dataclass(frozen=True, slots=True)
+class ResidualSettings:
+    """Settings of `ResidualFace`, of the size that can be trained on two cores."""
+
+    widths: tuple[int, ...] = (48, 96, 192, 384)
+    blocks: int = 2
+    stem: int = 24
+    dropout: float = 0.3
+
+    def __post_init__(self) -> None:
+        check_sizes(stages=len(self.widths), blocks=self.blocks, stem=self.stem)
+        check_rates(dropout=self.dropout)
+        if min(self.widths) < 8:
+            raise InputError(f"widths = {self.widths}: the gates need 8 or more channels")
+
+
+def build_residual(
+    settings: ResidualSettings, heads: Mapping[str, int], channels: int, side: int
+) -> ResidualFace:
+    """(b, 1, s, s) -> logits, for any side.
+
+    Raises:
+        InputError: the input has more than one channel.
+    """
+    if channels != 1:
+        raise InputError(f"residual-se reads grey faces: channels must be 1, not {channels}")
+    return ResidualFace(
+        heads,
+        widths=settings.widths,
+        blocks=settings.blocks,
+        stem=settings.stem,
+        dropout=settings.dropout,
+    )
