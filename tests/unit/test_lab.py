@@ -23,7 +23,7 @@ from classpulse.lab.export import (  # noqa: E402
     export_onnx,
     save_artefact,
 )
-from classpulse.lab.models.residual import ResidualFace  # noqa: E402
+from classpulse.lab.models.residual import ResidualFace, ResidualSettings  # noqa: E402
 from classpulse.lab.recipe import Network, Recipe, Schedule, load_recipe  # noqa: E402
 from classpulse.lab.train.augment import Augment, augment_batch, draw_mixup, shrink  # noqa: E402
 from classpulse.lab.train.loop import Epoch, fit, multi_head_loss  # noqa: E402
@@ -225,7 +225,7 @@ def build_recipe(**schedule: Any) -> Recipe:
         "A recipe for tests.",
         {"emotion": 1.0, "votes": 0.7, "state": 0.3},
         SPEC,
-        Network(widths=(8, 8, 16, 16), blocks=1, stem=4, dropout=0.3),
+        Network(settings=ResidualSettings((8, 8, 16, 16), blocks=1, stem=4, dropout=0.3)),
         Schedule(**plan),
     )
 
@@ -354,9 +354,25 @@ def test_whole_numbers_become_fractions_and_arrays_tuples(tmp_path: Path) -> Non
     assert isinstance(recipe.schedule.peak_lr, float)
 
 
+def test_a_network_is_named_by_its_kind_and_set_by_its_own_settings(tmp_path: Path) -> None:
+    table = '[network]\nkind = "aieducation"\nchannels = 16\nblocks = 4\n'
+    recipe = load(tmp_path, TOML + table)
+    assert recipe.network.kind == "aieducation" and recipe.network.settings.blocks == 4
+
+
+def test_a_network_of_one_side_refuses_other_sides(tmp_path: Path) -> None:
+    plan = '[network]\nkind = "cnn-1"\n[schedule]\nsides = [[1, 32], [1, 48]]\n'
+    with pytest.raises(InputError, match=r"'cnn-1' takes faces of one side, 48 px"):
+        load(tmp_path, TOML + plan)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        (TOML + '[network]\nkind = "cnn-99"\n', "unknown model 'cnn-99'; known: cnn-1"),
+        (TOML + "[network]\nkind = 3\n", "network: kind: expected str, found 3"),
+        (TOML + "[network]\nwidth = 3\n", r"network: missing \[\], unknown \['width'\]"),
+        ("network = 3\n" + TOML, "network: expected a table of fields, found int"),
         ("colour = 3\n" + TOML, "unknown .'colour'"),
         (
             TOML + "[schedule]\nbatchsize = 3\n",
@@ -373,7 +389,6 @@ def test_whole_numbers_become_fractions_and_arrays_tuples(tmp_path: Path) -> Non
         (TOML + '[network]\nwidths = ["a"]\n', "widths: expected int, found 'a'"),
         (TOML.replace("{ emotion = 1 }", "3"), "heads: expected a table, found 3"),
         (TOML.replace("emotion = 1", 'emotion = "x"'), "heads: emotion: expected float, found 'x'"),
-        ("network = 3\n" + TOML, "network: expected a table of fields, found int"),
         ("name = ", "not valid TOML"),
     ],
     ids=lambda text: text[-30:],
@@ -412,7 +427,8 @@ TEMPERATURES = {"emotion": 1.5, "votes": 0.8, "state": 2.0}
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
     """A network with shaken weights, and the folder of its artefact."""
-    recipe = replace(RECIPE, network=Network(widths=(8, 16, 16, 32), blocks=1, stem=4, dropout=0.3))
+    settings = ResidualSettings((8, 16, 16, 32), blocks=1, stem=4, dropout=0.3)
+    recipe = replace(RECIPE, network=Network(settings=settings))
     network = build_network(recipe)
     with torch.no_grad():
         for p in network.parameters():

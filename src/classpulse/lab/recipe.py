@@ -5,25 +5,31 @@ Each default is written once, in the dataclasses below; the resolved recipe is s
 
 import math
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from classpulse.core.build import build_dataclass
 from classpulse.core.card import InputSpec
 from classpulse.core.errors import InputError
+from classpulse.lab.models.registry import MODELS
+from classpulse.lab.models.residual import ResidualSettings
 from classpulse.lab.train.augment import Augment
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Arguments of `lab.models.residual.ResidualFace`."""
+    """Which network, and its settings.
 
-    widths: tuple[int, ...] = (48, 96, 192, 384)
-    blocks: int = 2
-    stem: int = 24
-    dropout: float = 0.3
+    Args:
+        kind: name in `lab.models.registry.MODELS`.
+        settings: the settings dataclass of that kind.
+    """
+
+    kind: str = "residual-se"
+    settings: Any = field(default_factory=ResidualSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +116,9 @@ class Recipe:
         heads: head name -> weight of its loss; names as in `lab.train.targets.HEAD_SPACES`.
         input: what the network eats.
         network, schedule, augment: see there.
+
+    Raises:
+        InputError: faces of several sides for a network that takes one.
     """
 
     name: str
@@ -119,6 +128,14 @@ class Recipe:
     network: Network = field(default_factory=Network)
     schedule: Schedule = field(default_factory=Schedule)
     augment: Augment = field(default_factory=Augment)
+
+    def __post_init__(self) -> None:
+        sides = {side for _, side in self.schedule.sides}
+        if not MODELS.get(self.network.kind).any_side and sides != {self.input.height}:
+            raise InputError(
+                f"recipe {self.name}: '{self.network.kind}' takes faces of one side, "
+                f"{self.input.height} px, but the schedule has sides of {sorted(sides)} px"
+            )
 
 
 def load_recipe(name_or_path: str) -> Recipe:
@@ -147,5 +164,17 @@ def load_recipe(name_or_path: str) -> Recipe:
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"recipe {name_or_path} is not valid TOML: {error}") from None
     where = f"recipe {name_or_path}"
+    network = _build_network(raw.pop("network", {}), where=f"{where}: network")
     recipe: Recipe = build_dataclass(Recipe, raw, where=where, error=InputError, partial=True)
-    return recipe
+    return replace(recipe, network=network)
+
+
+def _build_network(table: Any, *, where: str) -> Network:
+    """The network's table is read apart: its settings depend on its kind."""
+    if not isinstance(table, dict):
+        raise InputError(f"{where}: expected a table of fields, found {type(table).__name__}")
+    given = dict(table)
+    kind = given.pop("kind", Network().kind)
+    if not isinstance(kind, str):
+        raise InputError(f"{where}: kind: expected str, found {kind!r}")
+    return Network(kind, MODELS.get(kind).parse(given, where=where))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from classpulse.core.errors import InputError
+from classpulse.lab.models.base import l2_penalty
 from classpulse.lab.recipe import Recipe
 from classpulse.lab.train.augment import augment_batch, draw_mixup
 
@@ -88,7 +89,7 @@ def _train_epoch(
             wanted = {h: share * t + (1 - share) * t[partner] for h, t in wanted.items()}
         with half_precision():
             logits = model(faces.contiguous(memory_format=torch.channels_last))
-        loss = multi_head_loss(logits, wanted, recipe.heads)
+        loss = multi_head_loss(logits, wanted, recipe.heads) + l2_penalty(model)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -125,8 +126,9 @@ def multi_head_loss(
 
 def _build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     plan = recipe.schedule
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    free = [p for p in model.parameters() if p.ndim <= 1]  # norms and biases are not decayed
+    trained = [p for p in model.parameters() if p.requires_grad]
+    decayed = [p for p in trained if p.ndim > 1]
+    free = [p for p in trained if p.ndim <= 1]  # norms and biases are not decayed
     groups: list[dict[str, Any]] = [
         {"params": decayed, "weight_decay": plan.weight_decay},
         {"params": free, "weight_decay": 0.0},

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from classpulse.core.card import InputSpec
 from classpulse.lab.data.faces import FaceSet, without_blank
 from classpulse.lab.data.fer2013 import load_fer2013
-from classpulse.lab.models.residual import ResidualFace
+from classpulse.lab.models.base import FaceModel
+from classpulse.lab.models.registry import build_model
 from classpulse.lab.recipe import Recipe
 from classpulse.lab.train.augment import shrink
 from classpulse.lab.train.loop import Epoch, fit
@@ -64,11 +65,16 @@ def train_faces(recipe: Recipe, *, fer2013: Path, votes: Path, out: Path) -> Ite
         yield EpochResult(epoch, accuracy, better)
 
 
-def build_network(recipe: Recipe) -> ResidualFace:
+def build_network(recipe: Recipe) -> FaceModel:
     """The recipe's network with random weights drawn from its seed."""
-    torch.manual_seed(recipe.schedule.seed)
-    heads = {head: len(HEAD_SPACES[head]) for head in recipe.heads}
-    return ResidualFace(heads, **dataclasses.asdict(recipe.network))
+    return build_model(
+        recipe.network.kind,
+        {head: len(HEAD_SPACES[head]) for head in recipe.heads},
+        seed=recipe.schedule.seed,
+        settings=recipe.network.settings,
+        channels=recipe.input.channels,
+        side=recipe.input.height,
+    )
 
 
 def prepare_all(faces: FaceSet, spec: InputSpec) -> Tensor:
