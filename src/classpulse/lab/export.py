@@ -1,6 +1,7 @@
 """From trained weights to an artefact: `model.onnx` with calibration inside, and its card."""
 
 import hashlib
+import logging
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,6 +64,7 @@ def export_onnx(
     spec = recipe.input
     example = torch.zeros(2, spec.channels, spec.height, spec.width)
     wrapped = Calibrated(network, temperatures).eval()
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, we do not
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations
         program = torch.onnx.export(
