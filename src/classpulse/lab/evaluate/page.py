@@ -148,7 +148,7 @@ def _draw_extras(measured: Measured, space: LabelSpace, extras: Extras) -> dict[
         drawn["embedding"] = draw_embedding(embed_tsne(answers), truth[some], space.names)
     if extras.samples:
         some = order[: extras.samples]
-        names = [f"{space.names[truth[i]]} > {space.names[scores.top[i]]}" for i in some]
+        names = [f"{space.names[truth[i]]}\n{space.names[scores.top[i]]}" for i in some]
         drawn["samples"] = draw_samples(faces.images[some], names, allow_pictures=True)
     return drawn
 

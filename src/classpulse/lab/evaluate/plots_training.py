@@ -178,7 +178,7 @@ def draw_samples(
         raise ShapeError(f"a grid needs pictures, each with a caption: {images.shape}")
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
-    figure, panels = build_axes(1.05 * columns + 0.2, 1.3 * rows + 0.1, rows=rows, columns=columns)
+    figure, panels = build_axes(1.05 * columns + 0.2, 1.45 * rows + 0.1, rows=rows, columns=columns)
     for i, axes in enumerate(panels):
         axes.set_axis_off()
         if i < len(images):

@@ -45,7 +45,7 @@ PLOTS: dict[str, dict[str, str]] = {
         "learning": "Learning curves",
         "hyperparameters": "Settings compared",
         "embedding": "Pictures by the answers they get (t-SNE)",
-        "samples": "Pictures: label > answer",
+        "samples": "Pictures with their label and, below it, the answer",
     },
 }
 """Section -> name of a plot -> heading."""
