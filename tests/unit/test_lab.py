@@ -24,10 +24,21 @@ from classpulse.lab.export import (  # noqa: E402
     save_artefact,
 )
 from classpulse.lab.models.residual import ResidualFace, ResidualSettings  # noqa: E402
-from classpulse.lab.recipe import Network, Recipe, Schedule, load_recipe  # noqa: E402
+from classpulse.lab.recipe import Recipe, Schedule, load_recipe  # noqa: E402
 from classpulse.lab.train.augment import Augment, augment_batch, draw_mixup, shrink  # noqa: E402
-from classpulse.lab.train.loop import Epoch, fit, multi_head_loss  # noqa: E402
-from classpulse.lab.train.run import build_network, predict_logits, prepare_all  # noqa: E402
+from classpulse.lab.train.average import Averaging  # noqa: E402
+from classpulse.lab.train.kinds import Choice  # noqa: E402
+from classpulse.lab.train.loop import Epoch, Training, fit  # noqa: E402
+from classpulse.lab.train.losses import multi_head_loss  # noqa: E402
+from classpulse.lab.train.rate import Plateau  # noqa: E402
+from classpulse.lab.train.run import (  # noqa: E402
+    build_network,
+    build_training,
+    build_validation,
+    predict_logits,
+)
+from classpulse.lab.train.schedule import OneCycle  # noqa: E402
+from classpulse.lab.train.stopping import Stopping  # noqa: E402
 from classpulse.lab.train.targets import HEAD_SPACES, hard_labels, soft_targets  # noqa: E402
 from classpulse.runtime.model import OnnxModel  # noqa: E402
 
@@ -217,6 +228,9 @@ def test_mixup_can_be_turned_off(how: Augment) -> None:
 # --- training ------------------------------------------------------------------------------------
 
 
+TINY = ResidualSettings((8, 8, 16, 16), blocks=1, stem=4, dropout=0.3)
+
+
 def build_recipe(**schedule: Any) -> Recipe:
     """A recipe that trains in a blink, with all heads and all augmentation."""
     plan = {"sides": ((2, 16),), "batch": 8, "seed": 7} | schedule
@@ -225,8 +239,8 @@ def build_recipe(**schedule: Any) -> Recipe:
         "A recipe for tests.",
         {"emotion": 1.0, "votes": 0.7, "state": 0.3},
         SPEC,
-        Network(settings=ResidualSettings((8, 8, 16, 16), blocks=1, stem=4, dropout=0.3)),
-        Schedule(**plan),
+        network=Choice("residual-se", TINY),
+        schedule=Schedule(**plan),
     )
 
 
@@ -236,10 +250,9 @@ RECIPE = build_recipe()
 def train(path: Path, *, epochs: int, recipe: Recipe = RECIPE) -> tuple[Any, list[Epoch]]:
     """A network after at most `epochs` more epochs, going on from the checkpoint at `path`."""
     faces = build_set(24)
-    targets = {h: torch.from_numpy(soft_targets(faces, h, smoothing=0.1)) for h in recipe.heads}
-    model = build_network(recipe)
+    model, data = build_network(recipe), build_training(faces, recipe)
     records = []
-    for epoch in fit(model, prepare_all(faces, recipe.input), targets, recipe, path):
+    for epoch in fit(model, data, recipe, path, validate=build_validation(faces, recipe)):
         records.append(epoch)
         if len(records) == epochs:
             break
@@ -275,7 +288,7 @@ def test_another_seed_is_another_run(tmp_path: Path) -> None:
 
 
 def test_training_lowers_the_loss(tmp_path: Path) -> None:
-    recipe = build_recipe(sides=((5, 16),), peak_lr=8e-3)
+    recipe = replace(build_recipe(sides=((5, 16),)), rate=Choice("one-cycle", OneCycle(8e-3)))
     _, records = train(tmp_path / "a.pt", epochs=5, recipe=replace(recipe, augment=NOTHING))
     assert records[-1].loss < records[0].loss - 0.1
 
@@ -289,6 +302,66 @@ def test_epochs_tell_their_number_and_side(tmp_path: Path) -> None:
     recipe = build_recipe(sides=((1, 16), (1, 24)))
     _, records = train(tmp_path / "a.pt", epochs=2, recipe=recipe)
     assert [(r.number, r.side) for r in records] == [(1, 16), (2, 24)]
+
+
+def test_early_stopping_ends_a_run_and_stays_ended(tmp_path: Path) -> None:
+    how = Stopping(monitor="emotion", mode="max", patience=1, min_delta=1.0)  # nothing is better
+    recipe = replace(build_recipe(sides=((5, 16),)), stopping=how)
+    _, records = train(tmp_path / "a.pt", epochs=5, recipe=recipe)
+    assert [r.number for r in records] == [1, 2]
+    assert train(tmp_path / "a.pt", epochs=5, recipe=recipe)[1] == []
+
+
+def test_a_plateau_lowers_the_rate_and_remembers_it(tmp_path: Path) -> None:
+    how = Plateau(lr=1e-3, monitor="emotion", mode="max", patience=1, min_delta=1.0, factor=0.5)
+    recipe = replace(build_recipe(sides=((4, 16),)), rate=Choice("plateau", how))
+    _, straight = train(tmp_path / "a.pt", epochs=4, recipe=recipe)
+    train(tmp_path / "b.pt", epochs=2, recipe=recipe)
+    _, rest = train(tmp_path / "b.pt", epochs=2, recipe=recipe)
+    assert [r.lr for r in straight] == [1e-3, 1e-3, 5e-4, 2.5e-4]
+    assert [(r.lr, r.loss) for r in rest] == [(r.lr, r.loss) for r in straight[2:]]
+
+
+@pytest.mark.parametrize("each", ["step", "epoch"])
+def test_the_average_of_the_weights_is_what_is_validated(tmp_path: Path, each: str) -> None:
+    recipe = replace(build_recipe(sides=((3, 16),)), averaging=Averaging(1.0, each=each, last=2))
+    model, [first, *later] = train(tmp_path / "a.pt", epochs=3, recipe=recipe)
+    assert first.model is model
+    for record in later:
+        pairs = zip(weights_of(model), weights_of(record.model), strict=True)
+        assert record.model is not model and not all(torch.equal(a, b) for a, b in pairs)
+
+
+def weights_of(model: Any) -> list[Any]:
+    """Every parameter, in order."""
+    return [p.detach() for p in model.parameters()]
+
+
+def test_class_weights_go_to_the_heads_of_that_label_space() -> None:
+    faces = build_set(60)
+    data = build_training(faces, replace(RECIPE, balance="class-weights"))
+    counts = np.bincount(faces.labels, minlength=7)
+    assert set(data.class_weights) == {"emotion"} and data.sampled is None
+    assert data.class_weights["emotion"].numpy() == pytest.approx(60 / (7 * counts))
+
+
+@pytest.mark.parametrize("balance", ["none", "class-weights", "sampler", "insert"])
+def test_every_balancing_trains(tmp_path: Path, balance: str) -> None:
+    recipe = replace(build_recipe(sides=((1, 16),)), balance=balance)
+    assert np.isfinite(train(tmp_path / "a.pt", epochs=1, recipe=recipe)[1][0].loss)
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
+    train(tmp_path / "a.pt", epochs=1)
+    other = replace(RECIPE, network=Choice("residual-se", replace(TINY, stem=8)))
+    with pytest.raises(InputError, match=r"cannot go on from .*a\.pt.*another recipe"):
+        train(tmp_path / "a.pt", epochs=1, recipe=other)
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.pt").write_bytes(b"no checkpoint")
+    with pytest.raises(InputError, match="it is damaged"):
+        train(tmp_path / "a.pt", epochs=1)
 
 
 def test_the_schedule_of_sides() -> None:
@@ -345,13 +418,15 @@ def load(tmp_path: Path, content: str) -> Recipe:
 
 def test_a_recipe_has_defaults(tmp_path: Path) -> None:
     recipe = load(tmp_path, TOML)
-    assert (recipe.schedule, recipe.network, recipe.augment) == (Schedule(), Network(), Augment())
+    assert (recipe.schedule, recipe.augment, recipe.balance) == (Schedule(), Augment(), "none")
+    assert (recipe.network.kind, recipe.optimizer.kind) == ("residual-se", "adamw")
+    assert (recipe.rate.kind, recipe.loss.kind) == ("one-cycle", "cross-entropy")
 
 
 def test_whole_numbers_become_fractions_and_arrays_tuples(tmp_path: Path) -> None:
-    recipe = load(tmp_path, TOML + "[schedule]\npeak_lr = 1\nsides = [[1, 16], [2, 24]]\n")
+    recipe = load(tmp_path, TOML + "[rate]\npeak_lr = 1\n[schedule]\nsides = [[1, 16], [2, 24]]\n")
     assert recipe.heads == {"emotion": 1.0} and recipe.schedule.sides == ((1, 16), (2, 24))
-    assert isinstance(recipe.schedule.peak_lr, float)
+    assert isinstance(recipe.rate.settings.peak_lr, float)
 
 
 def test_a_network_is_named_by_its_kind_and_set_by_its_own_settings(tmp_path: Path) -> None:
@@ -383,7 +458,7 @@ def test_a_network_of_one_side_refuses_other_sides(tmp_path: Path) -> None:
         (TOML.replace('"mine"', "3"), "name: expected str, found 3"),
         (TOML + '[schedule]\nbatch = "8"\n', "batch: expected int, found '8'"),
         (TOML + "[schedule]\nbatch = true\n", "batch: expected int, found True"),
-        (TOML + "[schedule]\npeak_lr = true\n", "peak_lr: expected float, found True"),
+        (TOML + "[rate]\npeak_lr = true\n", "rate: peak_lr: expected float, found True"),
         (TOML + "[schedule]\nsides = 3\n", "sides: expected a list, found int"),
         (TOML + "[schedule]\nsides = [[1, 16], [2]]\n", "sides: expected 2 values, found 1"),
         (TOML + '[network]\nwidths = ["a"]\n', "widths: expected int, found 'a'"),
@@ -427,8 +502,8 @@ TEMPERATURES = {"emotion": 1.5, "votes": 0.8, "state": 2.0}
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
     """A network with shaken weights, and the folder of its artefact."""
-    settings = ResidualSettings((8, 16, 16, 32), blocks=1, stem=4, dropout=0.3)
-    recipe = replace(RECIPE, network=Network(settings=settings))
+    settings = replace(TINY, widths=(8, 16, 16, 32))
+    recipe = replace(RECIPE, network=Choice("residual-se", settings))
     network = build_network(recipe)
     with torch.no_grad():
         for p in network.parameters():
@@ -488,6 +563,7 @@ def test_a_saved_card_is_found_again(exported: tuple[Any, Path], tmp_path: Path)
 
 def test_fewer_pictures_than_a_batch_are_refused(tmp_path: Path) -> None:
     recipe = load(tmp_path, TOML + "[schedule]\nbatch = 8\n")
-    steps = fit(torch.nn.Identity(), torch.zeros(7, 1, 4, 4), {}, recipe, tmp_path / "c.pt")
+    data = Training(torch.zeros(7, 1, 4, 4), {})
+    steps = fit(torch.nn.Identity(), data, recipe, tmp_path / "c.pt", validate=lambda *_: {})
     with pytest.raises(InputError, match="7 pictures are fewer than one batch of 8"):
         next(steps)

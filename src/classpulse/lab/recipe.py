@@ -3,72 +3,45 @@
 Each default is written once, in the dataclasses below; the resolved recipe is saved with every run.
 """
 
-import math
 import tomllib
 from dataclasses import dataclass, field, replace
 from importlib import resources
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from classpulse.core.build import build_dataclass
 from classpulse.core.card import InputSpec
 from classpulse.core.errors import InputError
+from classpulse.core.registry import Registry
+from classpulse.lab.data.balance import BALANCINGS
 from classpulse.lab.models.registry import MODELS
 from classpulse.lab.models.residual import ResidualSettings
 from classpulse.lab.train.augment import Augment
-
-
-@dataclass(frozen=True, slots=True)
-class Network:
-    """Which network, and its settings.
-
-    Args:
-        kind: name in `lab.models.registry.MODELS`.
-        settings: the settings dataclass of that kind.
-    """
-
-    kind: str = "residual-se"
-    settings: Any = field(default_factory=ResidualSettings)
+from classpulse.lab.train.average import Averaging
+from classpulse.lab.train.kinds import Choice, parse_choice
+from classpulse.lab.train.losses import LOSSES, CrossEntropy, Loss
+from classpulse.lab.train.optim import OPTIMIZERS, AdamW, OptimizerSettings
+from classpulse.lab.train.rate import LearningRate
+from classpulse.lab.train.schedule import SCHEDULES, OneCycle
+from classpulse.lab.train.stopping import Stopping
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """AdamW (Loshchilov and Hutter 2019) under one or more one-cycle learning rates.
-
-    A cycle rises to its peak and falls to nearly nothing, both along a cosine (Smith and Topin
-    2018); each further cycle is a warm restart from the weights reached (Loshchilov and Hutter
-    2017).
+    """How long and on what.
 
     Args:
         sides: (epochs, side in pixels) of each phase, in order: training starts on small faces
             and ends at the input size (progressive resizing; LOG 2026-11-22 has what it saves).
-        batch, peak_lr, weight_decay: of AdamW; norms and biases are not decayed.
-        restarts: (epoch after which a further cycle begins, its peak learning rate), in order.
-        warmup_share: share of a cycle in which the learning rate rises.
+        batch: rows of a step.
         label_smoothing: of one-hot targets.
         seed: of weights, order, augmentation and dropout.
-
-    Raises:
-        InputError: the restarts are not in order between the first and the last epoch.
     """
 
     sides: tuple[tuple[int, int], ...] = ((11, 32), (9, 40), (5, 48))
     batch: int = 64
-    peak_lr: float = 1.5e-3
-    restarts: tuple[tuple[int, float], ...] = ()
-    weight_decay: float = 0.05
-    warmup_share: float = 0.2
     label_smoothing: float = 0.1
     seed: int = 42
-
-    def __post_init__(self) -> None:
-        ends = [0, *(epoch for epoch, _ in self.restarts), self.epochs]
-        if any(later <= earlier for earlier, later in pairwise(ends)):
-            raise InputError(
-                f"restarts come after epochs {ends[1:-1]}, needs rising numbers between 0 and the "
-                f"{self.epochs} epochs of the schedule"
-            )
 
     @property
     def epochs(self) -> int:
@@ -84,27 +57,6 @@ class Schedule:
                 return side
         return self.sides[-1][1]
 
-    def lr_at(self, done: float) -> float:
-        """Learning rate after `done` epochs (0 to `epochs`, fractions within an epoch)."""
-        begin, peak, end = 0, self.peak_lr, self.epochs
-        for epoch, next_peak in self.restarts:
-            if done < epoch:
-                end = epoch
-                break
-            begin, peak = epoch, next_peak
-        return _one_cycle((done - begin) / (end - begin), peak=peak, warmup=self.warmup_share)
-
-
-def _one_cycle(share: float, *, peak: float, warmup: float) -> float:
-    """Cosine from peak / 25 to `peak` in the first `warmup` of the cycle, then down to peak / 25e4.
-
-    The two floors are those of `torch.optim.lr_scheduler.OneCycleLR`.
-    """
-    rising = share < warmup
-    begin, end = (peak / 25, peak) if rising else (peak, peak / 25e4)
-    way = share / warmup if rising else (share - warmup) / (1 - warmup)
-    return end + (begin - end) * (1 + math.cos(math.pi * way)) / 2
-
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -115,18 +67,28 @@ class Recipe:
         summary: one sentence for the card.
         heads: head name -> weight of its loss; names as in `lab.train.targets.HEAD_SPACES`.
         input: what the network eats.
-        network, schedule, augment: see there.
+        balance: name in `lab.data.balance.BALANCINGS`, of the emotion labels.
+        network: kind in `MODELS` and its settings.
+        optimizer, rate, loss: kinds in `OPTIMIZERS`, `SCHEDULES` and `LOSSES`, with settings.
+        schedule, averaging, stopping, augment: see there.
 
     Raises:
-        InputError: faces of several sides for a network that takes one.
+        InputError: faces of several sides for a network that takes one, a learning rate that does
+            not fit the epochs, or an unknown balancing.
     """
 
     name: str
     summary: str
     heads: dict[str, float]
     input: InputSpec
-    network: Network = field(default_factory=Network)
+    balance: str = "none"
+    network: Choice[Any] = field(default_factory=lambda: Choice("residual-se", ResidualSettings()))
+    optimizer: Choice[OptimizerSettings] = field(default_factory=lambda: Choice("adamw", AdamW()))
+    rate: Choice[LearningRate] = field(default_factory=lambda: Choice("one-cycle", OneCycle()))
+    loss: Choice[Loss] = field(default_factory=lambda: Choice("cross-entropy", CrossEntropy()))
     schedule: Schedule = field(default_factory=Schedule)
+    averaging: Averaging = field(default_factory=Averaging)
+    stopping: Stopping = field(default_factory=Stopping)
     augment: Augment = field(default_factory=Augment)
 
     def __post_init__(self) -> None:
@@ -136,6 +98,8 @@ class Recipe:
                 f"recipe {self.name}: '{self.network.kind}' takes faces of one side, "
                 f"{self.input.height} px, but the schedule has sides of {sorted(sides)} px"
             )
+        self.rate.settings.check(self.schedule.epochs)
+        BALANCINGS.get(self.balance)
 
 
 def load_recipe(name_or_path: str) -> Recipe:
@@ -163,18 +127,34 @@ def load_recipe(name_or_path: str) -> Recipe:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"recipe {name_or_path} is not valid TOML: {error}") from None
-    where = f"recipe {name_or_path}"
-    network = _build_network(raw.pop("network", {}), where=f"{where}: network")
-    recipe: Recipe = build_dataclass(Recipe, raw, where=where, error=InputError, partial=True)
-    return replace(recipe, network=network)
+    return _build_recipe(raw, where=f"recipe {name_or_path}")
 
 
-def _build_network(table: Any, *, where: str) -> Network:
-    """The network's table is read apart: its settings depend on its kind."""
+def _build_recipe(raw: dict[str, Any], *, where: str) -> Recipe:
+    """The tables whose settings depend on their kind are read apart, the rest by the dataclass."""
+    choices: dict[str, Any] = {}
+    if "network" in raw:
+        choices["network"] = _network(raw.pop("network"), where=f"{where}: network")
+    kinds: dict[str, tuple[Registry[Any], str]] = {
+        "optimizer": (OPTIMIZERS, "adamw"),
+        "rate": (SCHEDULES, "one-cycle"),
+        "loss": (LOSSES, "cross-entropy"),
+    }
+    for name, (registry, default) in kinds.items():
+        if name in raw:
+            choices[name] = parse_choice(
+                registry, raw.pop(name), default=default, where=f"{where}: {name}"
+            )
+    rest: Recipe = build_dataclass(Recipe, raw, where=where, error=InputError, partial=True)
+    return replace(rest, **choices)
+
+
+def _network(table: Any, *, where: str) -> Choice[Any]:
+    """As `parse_choice`; a kind of network brings defaults of its own, from its source."""
     if not isinstance(table, dict):
         raise InputError(f"{where}: expected a table of fields, found {type(table).__name__}")
     given = dict(table)
-    kind = given.pop("kind", Network().kind)
+    kind = given.pop("kind", "residual-se")
     if not isinstance(kind, str):
         raise InputError(f"{where}: kind: expected str, found {kind!r}")
-    return Network(kind, MODELS.get(kind).parse(given, where=where))
+    return Choice(kind, MODELS.get(kind).parse(given, where=where))

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from classpulse.core.card import InputSpec
+from classpulse.lab.data.balance import BALANCINGS
 from classpulse.lab.data.faces import FaceSet, without_blank
 from classpulse.lab.data.fer2013 import load_fer2013
 from classpulse.lab.models.base import FaceModel
 from classpulse.lab.models.registry import build_model
 from classpulse.lab.recipe import Recipe
 from classpulse.lab.train.augment import shrink
-from classpulse.lab.train.loop import Epoch, fit
+from classpulse.lab.train.loop import Epoch, Training, Validate, fit
+from classpulse.lab.train.losses import multi_head_loss
 from classpulse.lab.train.targets import HEAD_SPACES, hard_labels, soft_targets
 from classpulse.vision.image import prepare
 
@@ -39,30 +41,80 @@ def train_faces(recipe: Recipe, *, fer2013: Path, votes: Path, out: Path) -> Ite
     `best.pt` (full-size weights with the best PublicTest emotion accuracy), `log.jsonl`.
 
     Raises:
-        InputError: the data files are missing or malformed.
+        InputError: the data files are missing or malformed, or a checkpoint is of another recipe.
     """
     train = without_blank(load_fer2013(fer2013, part="Training", votes_path=votes))
     valid = load_fer2013(fer2013, part="PublicTest", votes_path=votes)
-    smoothing = recipe.schedule.label_smoothing
-    targets = {
-        head: torch.from_numpy(soft_targets(train, head, smoothing=smoothing))
-        for head in recipe.heads
-    }
     model = build_network(recipe)
+    data = build_training(train, recipe)
     out.mkdir(parents=True, exist_ok=True)
     (out / "recipe.json").write_text(json.dumps(dataclasses.asdict(recipe), indent=2))
-    x, x_valid = prepare_all(train, recipe.input), prepare_all(valid, recipe.input)
-    best = _best_so_far(out / "log.jsonl", full_side=recipe.input.height)
-    for epoch in fit(model, x, targets, recipe, out / "checkpoint.pt"):
-        accuracy = _accuracies(model, shrink(x_valid, epoch.side), valid, recipe)
-        full_size = epoch.side == recipe.input.height
-        better = full_size and accuracy["emotion"] > best
+    full_side = recipe.input.height
+    best = _best_so_far(out / "log.jsonl", full_side=full_side)
+    validate = build_validation(valid, recipe)
+    for epoch in fit(model, data, recipe, out / "checkpoint.pt", validate=validate):
+        accuracy = {head: epoch.metrics[head] for head in recipe.heads}
+        better = epoch.side == full_side and accuracy["emotion"] > best
         if better:
             best = accuracy["emotion"]
-            torch.save(model.state_dict(), out / "best.pt")
+            torch.save(epoch.model.state_dict(), out / "best.pt")
+        row = {
+            "number": epoch.number,
+            "side": epoch.side,
+            "loss": epoch.loss,
+            "lr": epoch.lr,
+            "seconds": epoch.seconds,
+            "accuracy": accuracy,
+            "val_loss": epoch.metrics["val_loss"],
+        }
         with (out / "log.jsonl").open("a") as log:
-            log.write(json.dumps({**dataclasses.asdict(epoch), "accuracy": accuracy}) + "\n")
+            log.write(json.dumps(row) + "\n")
         yield EpochResult(epoch, accuracy, better)
+
+
+def build_training(train: FaceSet, recipe: Recipe) -> Training:
+    """Faces and targets of a recipe, balanced by the labels of the set.
+
+    Class weights hold for the heads that have the set's own label space.
+    """
+    balanced = BALANCINGS.get(recipe.balance)(train, seed=recipe.schedule.seed)
+    smoothing = recipe.schedule.label_smoothing
+    weighted = bool((balanced.class_weights != 1).any())
+    weights = torch.from_numpy(balanced.class_weights)
+    return Training(
+        x=prepare_all(balanced.faces, recipe.input),
+        targets=_targets(balanced.faces, recipe.heads, smoothing=smoothing),
+        class_weights={
+            head: weights
+            for head in recipe.heads
+            if weighted and HEAD_SPACES[head] == balanced.faces.space
+        },
+        sampled=balanced.faces.labels if balanced.sampled else None,
+    )
+
+
+def build_validation(valid: FaceSet, recipe: Recipe) -> Validate:
+    """(network, side) -> accuracy by head, ``val_loss``, and ``val_accuracy`` of the first head."""
+    x = prepare_all(valid, recipe.input)
+    targets = _targets(valid, recipe.heads, smoothing=recipe.schedule.label_smoothing)
+    truth = {head: hard_labels(valid, head) for head in recipe.heads}
+
+    def validate(model: nn.Module, side: int) -> dict[str, float]:
+        logits = predict_logits(model, shrink(x, side), flip=False)
+        scores = {
+            head: _accuracy(logits[head].argmax(dim=1).numpy(), labels)
+            for head, labels in truth.items()
+        }
+        loss = multi_head_loss(logits, targets, recipe.heads, loss=recipe.loss.settings)
+        return {**scores, "val_accuracy": next(iter(scores.values())), "val_loss": loss.item()}
+
+    return validate
+
+
+def _targets(faces: FaceSet, heads: Iterable[str], *, smoothing: float) -> dict[str, Tensor]:
+    return {
+        head: torch.from_numpy(soft_targets(faces, head, smoothing=smoothing)) for head in heads
+    }
 
 
 def build_network(recipe: Recipe) -> FaceModel:
@@ -101,14 +153,6 @@ def predict_logits(
             for head, values in logits.items():
                 parts.setdefault(head, []).append(values)
     return {head: torch.cat(chunks) for head, chunks in parts.items()}
-
-
-def _accuracies(model: nn.Module, x: Tensor, faces: FaceSet, recipe: Recipe) -> dict[str, float]:
-    logits = predict_logits(model, x, flip=False)
-    return {
-        head: _accuracy(logits[head].argmax(dim=1).numpy(), hard_labels(faces, head))
-        for head in recipe.heads
-    }
 
 
 def _accuracy(predicted: NDArray[np.int64], truth: NDArray[np.int64]) -> float:

@@ -1,0 +1,58 @@
+"""Cross-validation as a plain loop: folds in, one number with an interval out.
+
+values = [train_and_score(fold.train, fold.valid) for fold in iterate_folds(rows, seed=42)]
+result = mean_over_folds(values)
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classpulse.core.errors import InputError
+from classpulse.core.records import Interval
+from classpulse.lab.data.splits import PROTOCOLS, SEED, Rows
+
+KFOLD = "kfold-10"
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """One turn: number from 0, sorted positions (r,) int64 to train on and to validate on."""
+
+    number: int
+    train: NDArray[np.int64]
+    valid: NDArray[np.int64]
+
+
+def iterate_folds(rows: Rows, *, protocol: str = KFOLD, seed: int = SEED) -> Iterator[Fold]:
+    """Every part of a k-fold protocol is validation once, the others train.
+
+    Rows without a label are in no fold.
+    """
+    parts = list(PROTOCOLS.get(protocol)(rows, seed=seed).values())
+    for number, valid in enumerate(parts):
+        others = [part for i, part in enumerate(parts) if i != number]
+        yield Fold(number, np.sort(np.concatenate(others)), valid)
+
+
+def mean_over_folds(values: Sequence[float]) -> Interval:
+    """Mean of k values with the 95 % interval of the corrected resampled t-test.
+
+    The folds share most of their training rows, so their values are not independent and the usual
+    s / sqrt(k) is too small: the variance is multiplied by 1/k + 1/(k - 1), the second term being
+    validation rows over training rows (Nadeau and Bengio 2003, section 3.3).
+
+    Raises:
+        InputError: fewer than two values, or one that is not finite.
+    """
+    from scipy.stats import t
+
+    k = len(values)
+    if k < 2 or not np.isfinite(values).all():
+        raise InputError(f"values {list(values)}: an interval needs two or more finite numbers")
+    mean = float(np.mean(values))
+    error = float(np.std(values, ddof=1)) * (1 / k + 1 / (k - 1)) ** 0.5
+    reach = float(t.ppf(0.975, k - 1)) * error
+    return Interval(mean, mean - reach, mean + reach)
