@@ -29,6 +29,7 @@ from classpulse.core.labels import (
     LabelSpace,
     Relabel,
     ferplus_distribution,
+    ferplus_draw,
     ferplus_majority,
     get_space,
     relabel_by_name,
@@ -379,6 +380,23 @@ def test_ferplus_distribution_keeps_the_order_of_the_votes(table: NDArray[np.int
         strong = row >= 2
         assert (share[~strong] == 0).all()
         assert np.array_equal(np.argsort(row[strong]), np.argsort(share[strong]))
+
+
+def test_drawn_labels_follow_the_votes() -> None:
+    table = np.array([votes(happiness=6, neutral=3, fear=1)] * 3000)
+    drawn = ferplus_draw(table, np.random.default_rng(0))
+    counts = np.bincount(drawn, minlength=8)
+    happy, neutral = (FERPLUS_8.index(name) for name in ("happiness", "neutral"))
+    assert counts[happy] / 3000 == pytest.approx(2 / 3, abs=0.03)  # the single vote is left out
+    assert counts[happy] + counts[neutral] == 3000
+
+
+@given(st.lists(st.lists(st.integers(0, 10), min_size=10, max_size=10), min_size=1, max_size=30))
+def test_a_drawn_label_has_votes_or_there_is_none(table: list[list[int]]) -> None:
+    shares = ferplus_distribution(table)
+    drawn = ferplus_draw(table, np.random.default_rng(1))
+    for row, label in zip(shares, drawn.tolist(), strict=True):
+        assert (label == UNLABELED) == (row.sum() == 0) and (label < 0 or row[label] > 0)
 
 
 @pytest.mark.parametrize(

@@ -371,3 +371,14 @@ def ferplus_majority(votes: ArrayLike) -> NDArray[np.int64]:
     winner = array.argmax(axis=1)
     clear = (order[:, -1] > order[:, -2]) & (winner < len(FERPLUS_8))
     return np.where(clear, winner, UNLABELED).astype(np.int64)
+
+
+def ferplus_draw(votes: ArrayLike, random: np.random.Generator) -> NDArray[np.int64]:
+    """Hard FER+ labels (n,) int64 drawn from `ferplus_distribution`: the probabilistic labels of
+    Barsoum et al. 2016, who draw anew in every epoch. `UNLABELED` where the distribution is empty.
+    """
+    shares = ferplus_distribution(votes).astype(np.float64)
+    drawn = (random.random((len(shares), 1)) >= shares.cumsum(axis=1)).sum(axis=1)
+    last = shares.shape[1] - 1 - (shares[:, ::-1] > 0).argmax(axis=1)  # rounding ends below 1
+    labels = np.minimum(drawn, last)
+    return np.where(shares.sum(axis=1) > 0, labels, UNLABELED).astype(np.int64)

@@ -18,16 +18,24 @@ from classpulse.core.labels import (
     UNLABELED,
     LabelSpace,
     Relabel,
+    ferplus_draw,
     ferplus_majority,
     vote_columns,
 )
 from classpulse.lab.data.faces import FaceSet, is_blank
 from classpulse.lab.data.fer2013 import join_votes, load_votes
+from classpulse.lab.data.splits import SEED
 from classpulse.lab.outputs import save_text
 
 MAJORITY_ORIGIN = (
     "Barsoum et al. 2016: the emotion with more votes than any other choice, 'unknown' and 'not a "
     "face' included"
+)
+
+
+DRAWN_ORIGIN = (
+    "Barsoum et al. 2016: one emotion drawn with the probability of its votes, single votes left "
+    f"out; seed {SEED}"
 )
 
 
@@ -41,14 +49,19 @@ class VoteRule:
 
 
 def vote_rules() -> dict[str, VoteRule]:
-    """The rules that start from FER+ votes: decision list, majority, and its renames."""
+    """The rules that start from FER+ votes: decision list, majority and its renames, draw."""
     renames = [rule for rule in RELABELS.values() if rule.source == FERPLUS_8]
     state = LEARNING_STATE_RULE
     return {
         state.name: VoteRule(state.target, state.apply, state.origin),
         "ferplus-majority": VoteRule(FERPLUS_8, ferplus_majority, MAJORITY_ORIGIN),
+        "ferplus-probability": VoteRule(FERPLUS_8, _draw, DRAWN_ORIGIN),
         **{rule.name: _renamed(rule) for rule in renames},
     }
+
+
+def _draw(votes: ArrayLike) -> NDArray[np.int64]:
+    return ferplus_draw(votes, np.random.default_rng(SEED))
 
 
 def get_vote_rule(name: str) -> VoteRule:
