@@ -9,8 +9,10 @@ import typer
 
 from classpulse.cli.common import AsJson, import_lab
 
-FER2013 = Annotated[Path, typer.Option(help="fer2013.csv or fer2013.csv.gz.")]
-Votes = Annotated[Path, typer.Option(help="fer2013new.csv with the FER+ votes.")]
+Data = Annotated[
+    list[str], typer.Option("--data", help="NAME=PATH for each data set that the recipe names.")
+]
+Votes = Annotated[Path | None, typer.Option(help="fer2013new.csv with the FER+ votes.")]
 
 
 def evaluate(
@@ -46,13 +48,14 @@ def evaluate(
 
 def train(
     recipe: Annotated[str, typer.Argument(help="Shipped recipe or a .toml file.")],
-    fer2013: FER2013,
-    votes: Votes,
+    data: Data,
     run: Annotated[Path, typer.Option(help="Folder of the run; resumed if it exists.")],
+    votes: Votes = None,
 ) -> None:
     """Train a face recipe; interrupt and start it again as you like. Needs [lab]."""
     plan = import_lab("recipe").load_recipe(recipe)
-    for result in import_lab("train.run").train_faces(plan, fer2013=fer2013, votes=votes, out=run):
+    paths = import_lab("train.sources").parse_paths(data)
+    for result in import_lab("train.run").train_faces(plan, paths=paths, votes=votes, out=run):
         shares = "  ".join(f"{head} {share:.4f}" for head, share in result.accuracy.items())
         epoch, star = result.epoch, " *" if result.best else ""
         typer.echo(f"{epoch.number:3d}/{plan.schedule.epochs}  {epoch.side} px  "
@@ -61,14 +64,15 @@ def train(
 
 def publish(
     recipe: Annotated[str, typer.Argument(help="Recipe of the run.")],
-    fer2013: FER2013,
-    votes: Votes,
+    data: Data,
     run: Annotated[Path, typer.Option(help="Folder of the run.")],
     out: Annotated[Path, typer.Option(help="Folder of the artefact.")],
+    votes: Votes = None,
 ) -> None:
     """Calibrate, export, measure and fit the quality gate of a finished run. Needs [lab]."""
     plan = import_lab("recipe").load_recipe(recipe)
-    card, curves = import_lab("publish").publish(plan, run, fer2013=fer2013, votes=votes, out=out)
+    paths = import_lab("train.sources").parse_paths(data)
+    card, curves = import_lab("publish").publish(plan, run, paths=paths, votes=votes, out=out)
     (run / "curves.json").write_text(json.dumps(curves, indent=1), encoding="utf-8")
     typer.echo(f"{out}: gate {card.gate}")
     for m in card.metrics:

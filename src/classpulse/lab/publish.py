@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,14 @@ import torch
 from classpulse.core.card import Head, Metric, ModelCard, QualityGate
 from classpulse.core.errors import InputError
 from classpulse.lab.data.faces import FaceSet, repeated_in
-from classpulse.lab.data.fer2013 import load_fer2013
 from classpulse.lab.evaluate.gate import fit_gate
 from classpulse.lab.evaluate.metrics import cross_fitted_ece, evaluate_scores, fit_temperature
 from classpulse.lab.evaluate.predictors import predict_heads
 from classpulse.lab.export import build_heads, export_onnx, save_artefact
+from classpulse.lab.models.base import FaceModel
 from classpulse.lab.recipe import Recipe
 from classpulse.lab.train.run import build_network, predict_logits, prepare_all
+from classpulse.lab.train.sources import FaceParts, load_parts
 from classpulse.lab.train.targets import hard_labels
 from classpulse.runtime.model import OnnxModel
 
@@ -29,7 +31,6 @@ LIMITS = (
     "and badly lit faces are read worse, which the quality gate only partly prevents.",
     "FER2013 labels agree with ten human votes (FER+) on about two thirds of the pictures: an "
     "accuracy near 0.7 is close to what the labels allow, not to what people feel.",
-    "280 of the 3,589 PublicTest pictures also stand in Training; see the metrics without repeats.",
     "Accuracy by age, gender, skin tone, glasses or head cover has not been measured.",
     "The learning states are derived from emotion votes by a rule, never from learning itself.",
     "Must not be used to grade, rank or discipline anyone; prohibited in EU schools and "
@@ -38,12 +39,16 @@ LIMITS = (
 
 
 def publish(
-    recipe: Recipe, run: Path, *, fer2013: Path, votes: Path, out: Path
+    recipe: Recipe, run: Path, *, paths: Mapping[str, Path], votes: Path | None, out: Path
 ) -> tuple[ModelCard, dict[str, Any]]:
     """Make the artefact folder `out` from `run/best.pt`.
 
-    Temperatures and the gate are fitted on PublicTest, which also chose the epoch: the card says
-    so, and PrivateTest is for others to judge.
+    Temperatures and the gate are fitted on the validation part, which also chose the epoch: the
+    card says so. A test part of the split is measured besides; FER2013's PrivateTest is for
+    others to judge.
+
+    Args:
+        paths, votes: as `load_parts` takes them.
 
     Returns:
         The card, and the gate's curves for the LOG.
@@ -56,18 +61,22 @@ def publish(
         raise InputError(f"{weights} does not exist: train first, classpulse train {recipe.name}")
     network = build_network(recipe)
     network.load_state_dict(torch.load(weights, weights_only=True))
-    valid = load_fer2013(fer2013, part="PublicTest", votes_path=votes)
-    temperatures, calibrated = _calibrate(network, valid, recipe)
+    parts = load_parts(recipe, paths, votes)
+    temperatures, calibrated = _calibrate(network, parts.valid, recipe)
     sha256 = export_onnx(network, recipe, temperatures, out / "model.onnx")
-    size = sum(p.numel() for p in network.parameters())
-    card = _card(recipe, build_heads(temperatures), sha256, size)
+    card = _card(recipe, network, build_heads(temperatures), sha256, parts)
     save_artefact(out, card)
     model = OnnxModel(str(out), threads=2)
-    gate, curves = fit_gate(model, valid)
-    train = load_fer2013(fer2013, part="Training")
-    fresh = valid.take(~repeated_in(valid, train), name=f"{valid.name} without repeats")
-    metrics = (*_metrics(model, valid), *calibrated, *_metrics(model, fresh))
-    card = dataclasses.replace(card, gate=gate, metrics=metrics)
+    gate, curves = fit_gate(model, parts.valid)
+    judged = [part for part in (parts.valid, parts.test) if part is not None]
+    metrics = [*_metrics(model, judged[0]), *calibrated]
+    for part in judged[1:]:
+        metrics += _metrics(model, part)
+    for part in judged:
+        fresh = ~repeated_in(part, parts.train)
+        if not fresh.all():
+            metrics += _metrics(model, part.take(fresh, name=f"{part.name} without repeats"))
+    card = dataclasses.replace(card, gate=gate, metrics=tuple(metrics))
     save_artefact(out, card)
     return card, {**curves, "log": _read_log(run / "log.jsonl")}
 
@@ -101,7 +110,16 @@ def _metrics(model: OnnxModel, faces: FaceSet) -> list[Metric]:
     return found
 
 
-def _card(recipe: Recipe, heads: tuple[Head, ...], sha256: str, parameters: int) -> ModelCard:
+def _card(
+    recipe: Recipe, network: FaceModel, heads: tuple[Head, ...], sha256: str, parts: FaceParts
+) -> ModelCard:
+    train, valid = parts.train, parts.valid
+    repeats = int(repeated_in(valid, train).sum())
+    repeated = (
+        f"{repeats} of the {len(valid):,} pictures of {valid.name} also stand in training; see the "
+        "metrics without repeats.",
+    )
+    votes = " with FER+ votes" if train.votes is not None else ""
     return ModelCard(
         name=recipe.name,
         summary=recipe.summary,
@@ -109,15 +127,16 @@ def _card(recipe: Recipe, heads: tuple[Head, ...], sha256: str, parameters: int)
         heads=heads,
         gate=OPEN_GATE,
         metrics=(),
-        trained_on="FER2013 Training (28,558 pictures that are not blank) with FER+ votes; epoch, "
-        "temperatures and gate chosen on PublicTest; flip averaging inside the network",
+        trained_on=f"{train.name} ({len(train):,} pictures that are not blank){votes}; initial "
+        f"weights: {network.origin}; epoch, temperatures and gate chosen on {valid.name}; flip "
+        "averaging inside the network",
         licence="Apache-2.0 (our weights); rights to the FER2013 pictures are unresolved",
-        limits=LIMITS,
+        limits=(*LIMITS[:2], *(repeated if repeats else ()), *LIMITS[2:]),
         recipe=recipe.name,
         commit=_commit(),
         created=f"{datetime.now(UTC):%Y-%m-%d}",
         sha256=sha256,
-        parameters=parameters,
+        parameters=sum(p.numel() for p in network.parameters()),
     )
 
 

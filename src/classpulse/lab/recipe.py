@@ -14,6 +14,7 @@ from classpulse.core.card import InputSpec
 from classpulse.core.errors import InputError
 from classpulse.core.registry import Registry
 from classpulse.lab.data.balance import BALANCINGS
+from classpulse.lab.data.splits import PROTOCOLS
 from classpulse.lab.models.registry import MODELS
 from classpulse.lab.models.residual import ResidualSettings
 from classpulse.lab.train.augment import Augment
@@ -24,6 +25,21 @@ from classpulse.lab.train.optim import OPTIMIZERS, AdamW, OptimizerSettings
 from classpulse.lab.train.rate import LearningRate
 from classpulse.lab.train.schedule import SCHEDULES, OneCycle
 from classpulse.lab.train.stopping import Stopping
+
+
+@dataclass(frozen=True, slots=True)
+class DataSpec:
+    """What a recipe learns from.
+
+    Args:
+        sets: names of data sets; the user gives a path for each.
+        split: name in `lab.data.splits.PROTOCOLS`; it has to give the parts train and valid.
+        dedup: leave training pictures out that stand in a held-out part.
+    """
+
+    sets: tuple[str, ...] = ("fer2013",)
+    split: str = "official"
+    dedup: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +83,7 @@ class Recipe:
         summary: one sentence for the card.
         heads: head name -> weight of its loss; names as in `lab.train.targets.HEAD_SPACES`.
         input: what the network eats.
+        data: sets and split.
         balance: name in `lab.data.balance.BALANCINGS`, of the emotion labels.
         network: kind in `MODELS` and its settings.
         optimizer, rate, loss: kinds in `OPTIMIZERS`, `SCHEDULES` and `LOSSES`, with settings.
@@ -74,13 +91,14 @@ class Recipe:
 
     Raises:
         InputError: faces of several sides for a network that takes one, a learning rate that does
-            not fit the epochs, or an unknown balancing.
+            not fit the epochs, or an unknown balancing or split.
     """
 
     name: str
     summary: str
     heads: dict[str, float]
     input: InputSpec
+    data: DataSpec = field(default_factory=DataSpec)
     balance: str = "none"
     network: Choice[Any] = field(default_factory=lambda: Choice("residual-se", ResidualSettings()))
     optimizer: Choice[OptimizerSettings] = field(default_factory=lambda: Choice("adamw", AdamW()))
@@ -100,6 +118,7 @@ class Recipe:
             )
         self.rate.settings.check(self.schedule.epochs)
         BALANCINGS.get(self.balance)
+        PROTOCOLS.get(self.data.split)
 
 
 def load_recipe(name_or_path: str) -> Recipe:

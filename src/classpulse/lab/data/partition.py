@@ -18,7 +18,7 @@ from classpulse.lab.data.contents import CLIP, VOTES, find_reader
 from classpulse.lab.data.corpora import CORPORA, hash_texts, load_texts
 from classpulse.lab.data.faces import KINDS, FaceSet, truth_in
 from classpulse.lab.data.layouts import load_faces
-from classpulse.lab.data.splits import PROTOCOLS, SEED, Parts, Rows, build_manifest, overlaps
+from classpulse.lab.data.splits import SEED, Parts, Rows, build_manifest, draw_split, overlaps
 from classpulse.lab.data.texts import MultiTextSet, TextSet, relabel_texts
 from classpulse.lab.outputs import save_text
 
@@ -110,16 +110,7 @@ def split_data(
     """
     data = labelled.data
     rows = Rows(labelled.labels, getattr(data, "part", None), getattr(data, "subject", None))
-    split = PROTOCOLS.get(protocol)
-    try:
-        parts = split(rows, seed=seed)
-    except ValueError as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f"{data.name} cannot be split by '{protocol}': {error}; add data, or choose another "
-            "protocol"
-        ) from None
+    parts = draw_split(protocol, rows, seed=seed, name=data.name)
     check_parts(parts, protocol)
     manifest = build_manifest(
         protocol, parts, rows, data=labelled.sha256, seed=seed, labels=labelled.space.names,

@@ -150,6 +150,26 @@ def _roles(rows: Rows, protocol: str) -> NDArray[np.str_]:
     return np.array([known[name] for name in part.tolist()])
 
 
+def draw_split(protocol: str, rows: Rows, *, seed: int, name: str) -> Parts:
+    """The parts of `rows` by the protocol of that name.
+
+    Args:
+        name: of the data, for messages.
+
+    Raises:
+        InputError: an unknown protocol, data that lacks what it needs, or too few rows.
+    """
+    split = PROTOCOLS.get(protocol)
+    try:
+        return split(rows, seed=seed)
+    except InputError:
+        raise
+    except ValueError as error:  # scikit-learn's word for too few rows
+        raise InputError(
+            f"{name} cannot be split by '{protocol}': {error}; add data, or choose another protocol"
+        ) from None
+
+
 def build_manifest(
     protocol: str,
     parts: Parts,

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classpulse.core.card import QualityGate
-from classpulse.core.labels import FER2013_7
 from classpulse.core.records import Faces, Frame, Scores
 from classpulse.lab.data.faces import FaceSet, truth_in
 from classpulse.lab.data.fer2013 import SIDE
@@ -43,7 +42,9 @@ def fit_gate(model: OnnxModel, faces: FaceSet) -> tuple[QualityGate, dict[str, l
         model: artefact with any gate.
         faces: validation set with FER2013 framing.
     """
-    scores, truth = predict_heads(model, faces.images)["emotion"], truth_in(faces, FER2013_7)
+    truth = truth_in(faces, model.card.heads[0].label_space)
+    faces, truth = faces.take(truth >= 0, name=faces.name), truth[truth >= 0]
+    scores = _first(predict_heads(model, faces.images))
     right = scores.top == truth
     some, wanted = faces.images[:SAMPLE], truth[:SAMPLE]  # FER2013 rows are in no order
     curves = {
@@ -92,9 +93,14 @@ def _degraded(
     change: Callable[[NDArray[np.uint8], float], NDArray[np.uint8]],
 ) -> Row:
     images = np.stack([change(image, at) for image in faces])
-    right = predict_heads(model, images)["emotion"].top == truth
+    right = _first(predict_heads(model, images)).top == truth
     clear = float(np.median([sharpness(image) for image in images]))
     return {"at": at, "accuracy": round(float(right.mean()), 4), "sharpness": round(clear, 4)}
+
+
+def _first(scores: dict[str, Scores]) -> Scores:
+    """Of the first head, which the gate is fitted for."""
+    return next(iter(scores.values()))
 
 
 def _by_turn(faces: FaceSet, right: NDArray[np.bool_]) -> list[Row]:

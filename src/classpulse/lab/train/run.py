@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 from classpulse.core.card import InputSpec
 from classpulse.lab.data.balance import BALANCINGS
-from classpulse.lab.data.faces import FaceSet, without_blank
-from classpulse.lab.data.fer2013 import load_fer2013
+from classpulse.lab.data.faces import FaceSet
 from classpulse.lab.models.base import FaceModel
 from classpulse.lab.models.registry import build_model
 from classpulse.lab.recipe import Recipe
 from classpulse.lab.train.augment import shrink
 from classpulse.lab.train.loop import Epoch, Training, Validate, fit
 from classpulse.lab.train.losses import multi_head_loss
+from classpulse.lab.train.sources import load_parts
 from classpulse.lab.train.targets import HEAD_SPACES, hard_labels, soft_targets
 from classpulse.vision.image import prepare
 
@@ -34,29 +34,35 @@ class EpochResult:
     best: bool
 
 
-def train_faces(recipe: Recipe, *, fer2013: Path, votes: Path, out: Path) -> Iterator[EpochResult]:
-    """Train `recipe` on FER2013 Training with FER+ votes, validating on PublicTest.
+def train_faces(
+    recipe: Recipe, *, paths: Mapping[str, Path], votes: Path | None, out: Path
+) -> Iterator[EpochResult]:
+    """Train `recipe` on the training part of its split, validating on the validation part.
 
     Writes into `out`: `recipe.json` (resolved), `checkpoint.pt` (every epoch, resumable),
-    `best.pt` (full-size weights with the best PublicTest emotion accuracy), `log.jsonl`.
+    `best.pt` (full-size weights with the best validation accuracy of the first head),
+    `log.jsonl`.
+
+    Args:
+        paths, votes: as `load_parts` takes them.
 
     Raises:
         InputError: the data files are missing or malformed, or a checkpoint is of another recipe.
     """
-    train = without_blank(load_fer2013(fer2013, part="Training", votes_path=votes))
-    valid = load_fer2013(fer2013, part="PublicTest", votes_path=votes)
+    parts = load_parts(recipe, paths, votes)
     model = build_network(recipe)
-    data = build_training(train, recipe)
+    data = build_training(parts.train, recipe)
     out.mkdir(parents=True, exist_ok=True)
     (out / "recipe.json").write_text(json.dumps(dataclasses.asdict(recipe), indent=2))
     full_side = recipe.input.height
-    best = _best_so_far(out / "log.jsonl", full_side=full_side)
-    validate = build_validation(valid, recipe)
+    first = next(iter(recipe.heads))
+    best = _best_so_far(out / "log.jsonl", head=first, full_side=full_side)
+    validate = build_validation(parts.valid, recipe)
     for epoch in fit(model, data, recipe, out / "checkpoint.pt", validate=validate):
         accuracy = {head: epoch.metrics[head] for head in recipe.heads}
-        better = epoch.side == full_side and accuracy["emotion"] > best
+        better = epoch.side == full_side and accuracy[first] > best
         if better:
-            best = accuracy["emotion"]
+            best = accuracy[first]
             torch.save(epoch.model.state_dict(), out / "best.pt")
         row = {
             "number": epoch.number,
@@ -160,9 +166,9 @@ def _accuracy(predicted: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
     return float((predicted[known] == truth[known]).mean())
 
 
-def _best_so_far(log: Path, *, full_side: int) -> float:
+def _best_so_far(log: Path, *, head: str, full_side: int) -> float:
     if not log.exists():
         return 0.0
     rows = [json.loads(line) for line in log.read_text().splitlines()]
-    full = (row["accuracy"]["emotion"] for row in rows if row["side"] == full_side)
+    full = (row["accuracy"][head] for row in rows if row["side"] == full_side)
     return max(full, default=0.0)

@@ -1,0 +1,178 @@
+"""What a recipe learns from: sets by name, splits by protocol, and the way to an artefact."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+from builders import SPEC
+from data_files import pictures
+
+torch = pytest.importorskip("torch")
+
+from classpulse.core.card import load_card  # noqa: E402
+from classpulse.core.errors import InputError  # noqa: E402
+from classpulse.lab.recipe import DataSpec, Recipe  # noqa: E402
+from classpulse.lab.train.sources import load_parts, parse_paths  # noqa: E402
+
+torch.set_num_threads(1)
+
+RECIPE = Recipe("tiny", "A recipe for tests.", {"emotion": 1.0}, SPEC)
+
+
+def write_ck(folder: Path) -> Path:
+    """CK+48 in small: two people, anger and contempt."""
+    for i, image in enumerate(pictures(12, seed=5)):
+        kind = "contempt" if i % 3 == 0 else "anger"
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        name = f"S{10 + i % 2:03d}_{i:03d}_00000001.png"
+        cv2.imwrite(str(folder / kind / name), image)
+    return folder
+
+
+def with_data(**how: Any) -> Recipe:
+    return replace(RECIPE, data=DataSpec(**how))
+
+
+def test_the_official_parts_keep_their_names(fer: Path, ferplus: Path) -> None:
+    parts = load_parts(RECIPE, {"fer2013": fer}, ferplus)
+    assert parts.test is not None and parts.train.votes is not None
+    named = {part.name: len(part) for part in (parts.train, parts.valid, parts.test)}
+    assert named == {"FER2013 Training": 23, "FER2013 PublicTest": 6, "FER2013 PrivateTest": 6}
+
+
+def test_a_blank_picture_is_kept_where_it_judges(fer: Path) -> None:
+    parts = load_parts(RECIPE, {"fer2013": fer})
+    assert 2 not in parts.train.row and len(parts.valid) == 6
+
+
+def test_repeats_are_left_out_on_request(fer: Path) -> None:
+    clean = load_parts(with_data(dedup=True), {"fer2013": fer}).train
+    assert not {0, 1} & set(clean.row.tolist()) and clean.name.endswith("without 2 repeats")
+
+
+def test_a_split_by_protocol_has_its_name(fer: Path, ferplus: Path) -> None:
+    recipe = replace(with_data(split="aieducation"), heads={"state": 1.0})
+    parts = load_parts(recipe, {"fer2013": fer}, ferplus)
+    assert parts.valid.name == "FER2013 valid of aieducation"
+    labelled = len(parts.train) + len(parts.valid) + len(parts.test or ())
+    assert labelled in (27, 26)  # three of four rows have a state; a blank one may be in train
+
+
+def test_further_sets_join_the_training_part_before_the_split(fer: Path, tmp_path: Path) -> None:
+    paths = {"fer2013": fer, "ckplus": write_ck(tmp_path / "ck")}
+    both = with_data(sets=("fer2013", "ckplus"), split="thesis-stratified")
+    parts = load_parts(both, paths)
+    assert parts.train.name == "FER2013 + CK+48 train of thesis-stratified"
+    learned = len(parts.train) + len(parts.valid)
+    assert learned in (24 + 8, 24 + 8 - 1)  # contempt is dropped; the blank one if in train
+    assert parts.test is not None and len(parts.test) == 12
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"sets": ("fer2013", "rafdb")}, "needs --data fer2013=PATH --data rafdb=PATH, not fer201"),
+        ({"split": "paper"}, "gives no part 'valid' to choose the epoch on; it gives train, test"),
+    ],
+)
+def test_what_cannot_be_loaded_is_said(fer: Path, how: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_parts(with_data(**how), {"fer2013": fer})
+
+
+def test_a_head_needs_its_votes(fer: Path) -> None:
+    with pytest.raises(InputError, match=r"needs FER\+ votes"):
+        load_parts(replace(RECIPE, heads={"votes": 1.0}), {"fer2013": fer})
+
+
+def test_a_missing_path_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.csv does not exist"):
+        load_parts(RECIPE, {"fer2013": tmp_path / "none.csv"})
+
+
+def test_an_unknown_split_lists_the_known(fer: Path) -> None:
+    with pytest.raises(InputError, match="unknown split protocol 'mine'; known: official"):
+        with_data(split="mine")
+
+
+def test_paths_by_name() -> None:
+    assert parse_paths(["a=b=c.csv", "d=e"]) == {"a": Path("b=c.csv"), "d": Path("e")}
+
+
+@pytest.mark.parametrize("words", [["a"], ["a="], ["=b"], ["a=b", "a=c"]])
+def test_a_path_without_a_name_is_refused(words: list[str]) -> None:
+    with pytest.raises(InputError, match="needs NAME=PATH, each name once"):
+        parse_paths(words)
+
+
+TOML = """
+name = "tiny"
+summary = "A recipe for tests."
+heads = { emotion = 1.0 }
+[input]
+width = 48
+height = 48
+channels = 1
+mean = [0.5]
+std = [0.25]
+framing = "fer2013"
+[network]
+widths = [8, 8, 16, 16]
+blocks = 1
+stem = 4
+[schedule]
+sides = [[2, 48]]
+batch = 8
+"""
+
+
+def test_from_a_recipe_to_an_artefact_that_is_evaluated(
+    command: Any, fer: Path, tmp_path: Path
+) -> None:
+    recipe, run, out = tmp_path / "tiny.toml", tmp_path / "run", tmp_path / "out"
+    recipe.write_text(TOML)
+    words = (recipe, "--data", f"fer2013={fer}", "--run", run)
+    trained = command("train", *words)
+    assert trained.code == 0 and trained.out.count("\n") == 2, trained.err
+    assert json.loads((run / "recipe.json").read_text())["data"]["split"] == "official"
+    published = command("publish", *words, "--out", out)
+    assert published.code == 0, published.err
+    card = load_card(out / "card.json")
+    assert card.trained_on.startswith("FER2013 Training (23 pictures that are not blank); initial")
+    judged = [m.data for m in card.metrics if m.name == "accuracy"]
+    fresh = "FER2013 PublicTest without repeats"
+    assert judged == ["FER2013 PublicTest", "FER2013 PrivateTest", fresh]
+    assert any(
+        limit.startswith("1 of the 6 pictures of FER2013 PublicTest") for limit in card.limits
+    )
+    result = json.loads(command("evaluate", out, fer, "--json").out)
+    assert result["n"] == 6 and result["accuracy"] == card.metrics[0].value
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--data", "x"), "--data x: needs NAME=PATH"),
+        (("--data", "other=x.csv"), "needs --data fer2013=PATH, not other"),
+    ],
+)
+def test_a_wrong_source_is_one_line(
+    command: Any, tmp_path: Path, words: tuple[str, ...], message: str
+) -> None:
+    result = command("train", "face-base", *words, "--run", tmp_path / "run")
+    assert result.code == 3 and message in result.err and result.err.count("\n") == 1
+
+
+def test_nothing_is_published_before_it_is_trained(command: Any, fer: Path, tmp_path: Path) -> None:
+    words = ("--data", f"fer2013={fer}", "--run", tmp_path, "--out", tmp_path / "out")
+    result = command("publish", "face-base", *words)
+    assert result.code == 3 and "train first, classpulse train face-base" in result.err
+
+
+def test_too_few_people_cannot_be_split(tmp_path: Path) -> None:
+    recipe = with_data(sets=("ckplus",), split="subject-disjoint")
+    with pytest.raises(InputError, match=r"CK\+48 cannot be split by 'subject-disjoint'"):
+        load_parts(recipe, {"ckplus": write_ck(tmp_path / "ck")})
