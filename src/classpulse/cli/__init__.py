@@ -27,6 +27,7 @@ app.add_typer(data.data_app, name="data")
 app.command()(lab.evaluate)
 app.command()(lab.train)
 app.command()(lab.publish)
+app.add_typer(lab.recipes_app, name="recipes")
 
 
 def _version(wanted: bool) -> None:

@@ -78,3 +78,41 @@ def publish(
     for m in card.metrics:
         typer.echo(f"{m.head:<8} {m.name:<24} {m.value:.4f} [{m.low:.4f}, {m.high:.4f}] "
                    f"n = {m.n}  {m.data}")  # fmt: skip
+
+
+recipes_app = typer.Typer(help="Training recipes: list, show, copy, check.", no_args_is_help=True)
+
+
+@recipes_app.command("ls")
+def recipes_ls(as_json: AsJson = False) -> None:
+    """Every shipped recipe with the numbers of its source and ours. Needs [lab]."""
+    book = import_lab("book")
+    recipes = book.list_recipes()
+    typer.echo(json.dumps(recipes) if as_json else book.describe_recipes(recipes))
+
+
+@recipes_app.command("show")
+def recipes_show(name: Annotated[str, typer.Argument(help="Shipped recipe.")]) -> None:
+    """The file of a recipe."""
+    typer.echo(import_lab("book").read_recipe_text(name), nl=False)
+
+
+@recipes_app.command("cp")
+def recipes_cp(
+    name: Annotated[str, typer.Argument(help="Shipped recipe.")],
+    path: Annotated[Path, typer.Argument(help="New .toml file, to change and train.")],
+) -> None:
+    """Copy a recipe, to change it."""
+    typer.echo(import_lab("book").copy_recipe(name, path))
+
+
+@recipes_app.command("check")
+def recipes_check(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Recipes; all that are shipped.")
+    ] = None,
+) -> None:
+    """Load, build and train each recipe for two steps on random faces."""
+    for found in import_lab("book").check_recipes(names or []):
+        losses = ", ".join(f"{loss:.4f}" for loss in found.losses)
+        typer.echo(f"{found.name:<26}{found.parameters:>12,} parameters  loss {losses}")

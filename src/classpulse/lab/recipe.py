@@ -19,7 +19,7 @@ from classpulse.lab.models.registry import MODELS
 from classpulse.lab.models.residual import ResidualSettings
 from classpulse.lab.train.augment import Augment
 from classpulse.lab.train.average import Averaging
-from classpulse.lab.train.kinds import Choice, parse_choice
+from classpulse.lab.train.kinds import Choice, check_ranges, parse_choice
 from classpulse.lab.train.losses import LOSSES, CrossEntropy, Loss
 from classpulse.lab.train.optim import OPTIMIZERS, AdamW, OptimizerSettings
 from classpulse.lab.train.rate import LearningRate
@@ -40,6 +40,37 @@ class DataSpec:
     sets: tuple[str, ...] = ("fer2013",)
     split: str = "official"
     dedup: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A number that somebody has reached with this recipe.
+
+    Args:
+        by: "source" or "ours".
+        metric, data: what was measured, and on what.
+        value: in [0, 1].
+        low, high: ends of the 95 % interval; 0 and 0 if none is known.
+        n: rows; 0 if unknown.
+        note: what else one has to know: epochs, minutes, commit.
+
+    Raises:
+        InputError: another `by`, or a number out of range.
+    """
+
+    by: str
+    metric: str
+    data: str
+    value: float
+    low: float = 0.0
+    high: float = 0.0
+    n: int = 0
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if self.by not in ("source", "ours"):
+            raise InputError(f"a claim is by 'source' or 'ours', not '{self.by}'")
+        check_ranges(value=(self.value, 0, 1), low=(self.low, 0, 1), high=(self.high, 0, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +119,7 @@ class Recipe:
         network: kind in `MODELS` and its settings.
         optimizer, rate, loss: kinds in `OPTIMIZERS`, `SCHEDULES` and `LOSSES`, with settings.
         schedule, averaging, stopping, augment: see there.
+        claims: numbers reached with it.
 
     Raises:
         InputError: faces of several sides for a network that takes one, a learning rate that does
@@ -108,6 +140,7 @@ class Recipe:
     averaging: Averaging = field(default_factory=Averaging)
     stopping: Stopping = field(default_factory=Stopping)
     augment: Augment = field(default_factory=Augment)
+    claims: tuple[Claim, ...] = ()
 
     def __post_init__(self) -> None:
         sides = {side for _, side in self.schedule.sides}

@@ -1,0 +1,94 @@
+"""The shipped recipes: listed, shown, copied and checked."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from classpulse.core.errors import InputError  # noqa: E402
+from classpulse.lab.book import check_recipe, recipe_names  # noqa: E402
+from classpulse.lab.models.aieducation import format_name  # noqa: E402
+from classpulse.lab.recipe import Claim, load_recipe  # noqa: E402
+
+torch.set_num_threads(1)
+RECIPES = recipe_names()
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_is_called_as_its_file(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.name == name and recipe.claims
+
+
+def test_every_model_of_aieducation_has_its_recipe() -> None:
+    mine = [load_recipe(name) for name in RECIPES if name.startswith("aied-")]
+    assert len(mine) == 12
+    for recipe in mine:
+        full = format_name(recipe.network.settings).lower().replace("_", "-")
+        assert f"{recipe.name.removeprefix('aied-')}-ap20" == full
+        assert recipe.claims[0].by == "source" and "state" in recipe.heads
+
+
+@pytest.mark.parametrize("name", ["face-base", "aied-b16-n4-fc1-k3"])
+def test_a_recipe_takes_two_steps(name: str) -> None:
+    found = check_recipe(load_recipe(name))
+    assert len(found.losses) == 2 and all(0 < loss < 1000 for loss in found.losses)
+    assert found.losses == check_recipe(load_recipe(name)).losses  # determined by its seed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_takes_two_steps(name: str) -> None:
+    assert check_recipe(load_recipe(name)).parameters > 0
+
+
+def test_the_list_has_every_recipe_with_its_claims(command: Any) -> None:
+    listed = json.loads(command("recipes", "ls", "--json").out)
+    assert [one["name"] for one in listed] == RECIPES
+    text = command("recipes", "ls").out
+    assert all(name in text for name in RECIPES) and "source: accuracy 0.6234" in text
+
+
+def test_a_copy_can_be_changed_and_loaded(command: Any, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    assert command("recipes", "cp", "face-base", mine).code == 0
+    assert mine.read_text() == command("recipes", "show", "face-base").out
+    mine.write_text(mine.read_text().replace('name = "face-base"', 'name = "mine"'))
+    assert load_recipe(str(mine)).name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("show", "none"), "no recipe 'none'; shipped: aied-"),
+        (("cp", "none", "x.toml"), "no recipe 'none'"),
+        (("cp", "face-base", "mine.txt"), "needs the ending .toml"),
+        (("check", "none"), "no recipe 'none'"),
+    ],
+)
+def test_wrong_words_are_one_line(command: Any, words: tuple[str, ...], message: str) -> None:
+    result = command("recipes", *words)
+    assert result.code == 3 and message in result.err and result.err.count("\n") == 1
+
+
+def test_a_file_is_not_overwritten(command: Any, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("mine")
+    result = command("recipes", "cp", "face-base", tmp_path / "mine.toml")
+    assert result.code == 3 and "exists already" in result.err
+    assert (tmp_path / "mine.toml").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"by": "them"}, "by 'source' or 'ours', not 'them'"),
+        ({"value": 58.25}, "value = 58.25: needs a number from 0 to 1"),
+        ({"high": float("nan")}, "high = nan"),
+    ],
+)
+def test_a_claim_is_a_share_by_somebody(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Claim(**{"by": "ours", "metric": "accuracy", "data": "x", "value": 0.5} | fields)
