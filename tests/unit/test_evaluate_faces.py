@@ -357,11 +357,13 @@ def test_robustness_asks_about_a_sample_with_labels() -> None:
     assert model.passes == len(rows) - len({row.degradation for row in rows}) + 1
 
 
-def test_fer2013_is_evaluated_on_public_test_unless_told_otherwise() -> None:
+def test_the_held_out_part_is_evaluated_unless_told_otherwise() -> None:
     part = np.array(["Training", "PublicTest"] * 21)
     faces = replace(FACES, part=part)
     assert len(command.choose_faces(faces, None)) == 21
     assert command.choose_faces(faces, "Training").name == "shown Training"
     assert len(command.choose_faces(FACES, None)) == 42
+    rafdb = replace(FACES, part=np.array(["train", "train", "test"] * 14))
+    assert command.choose_faces(rafdb, None).name == "shown test"
     with pytest.raises(InputError, match="no part 'test': it has PublicTest, Training"):
         command.choose_faces(faces, "test")

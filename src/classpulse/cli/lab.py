@@ -22,8 +22,8 @@ def evaluate(
     labels: Annotated[list[str] | None, typer.Option(help="emotion, ferplus or learning-state; "
                                                           "all that there are.")] = None,
     votes: Annotated[Path | None, typer.Option(help="fer2013new.csv with FER+ votes.")] = None,
-    split: Annotated[str | None, typer.Option(help="Part of the data: PublicTest for FER2013, "
-                                                   "else all of it.")] = None,
+    split: Annotated[str | None, typer.Option(help="Part of the data, or manifest.json:part; the "
+                                                   "publisher's held-out part.")] = None,
     tta: Annotated[str, typer.Option(help="none, flip or ten-crop.")] = "none",
     against: Annotated[list[str] | None, typer.Option(help="Another model; repeatable.")] = None,
     groups: Annotated[Path | None, typer.Option(help="CSV of annotations by row or file.")] = None,

@@ -6,8 +6,7 @@ from typing import Any
 
 from classpulse.core.errors import InputError
 from classpulse.lab.data.faces import FaceSet
-from classpulse.lab.data.fer2013 import USAGES
-from classpulse.lab.data.splits import take_split
+from classpulse.lab.data.splits import ROLES, take_split
 from classpulse.lab.evaluate.faces import (
     choose_kinds,
     describe_evaluation,
@@ -26,15 +25,16 @@ def choose_faces(faces: FaceSet, split: str | None) -> FaceSet:
     """The rows to evaluate on.
 
     Args:
-        split: a part of the data, or ``manifest.json:part``; None is PublicTest of FER2013, whose
-            Training part taught most models, and everything of other data.
+        split: a part of the data, or ``manifest.json:part``; None is the validation part of its
+            publisher, else the test part (PublicTest of FER2013, test of RAF-DB), else everything.
 
     Raises:
         InputError: there is no such part, or the manifest belongs to other data.
     """
     if split is None:
-        has_parts = faces.part is not None and USAGES[1] in faces.part
-        return faces.take_part(USAGES[1]) if has_parts else faces
+        there = set() if faces.part is None else set(faces.part.tolist())
+        held_out = [name for role in ("valid", "test") for name in ROLES[role] if name in there]
+        return faces.take_part(held_out[0]) if held_out else faces
     return take_split(faces, split) if ".json:" in split else faces.take_part(split)
 
 
