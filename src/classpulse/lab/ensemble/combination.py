@@ -12,7 +12,6 @@ from classpulse.core.errors import InputError, ShapeError
 from classpulse.lab.evaluate.metrics import fit_temperature, heat
 
 LOG_FLOOR = 1e-6  # below, a member's probability says only "no": bounds what one member can do
-HEAT_FLOOR = 1e-30  # of `metrics.heat`
 
 Probs = NDArray[np.float32]
 Labels = NDArray[np.int64]

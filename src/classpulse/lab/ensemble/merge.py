@@ -10,7 +10,8 @@ from onnx import TensorProto, compose, helper, numpy_helper
 
 from classpulse.core.card import InputSpec
 from classpulse.core.errors import InputError
-from classpulse.lab.ensemble.combination import HEAT_FLOOR, LOG_FLOOR, Combination
+from classpulse.lab.ensemble.combination import LOG_FLOOR, Combination
+from classpulse.lab.evaluate.metrics import HEAT_FLOOR
 from classpulse.lab.export import output_name
 
 INPUT = "faces"

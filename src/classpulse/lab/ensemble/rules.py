@@ -17,7 +17,6 @@ from classpulse.core.errors import InputError
 from classpulse.core.registry import Registry
 from classpulse.lab.data.splits import SEED
 from classpulse.lab.ensemble.combination import (
-    HEAT_FLOOR,
     LOG_FLOOR,
     Combination,
     Labels,
@@ -26,6 +25,7 @@ from classpulse.lab.ensemble.combination import (
     check_members,
 )
 from classpulse.lab.ensemble.stack import fit_stack
+from classpulse.lab.evaluate.metrics import HEAT_FLOOR
 
 GREEDY_STEPS = 50  # picks; weights are multiples of 1/50 at the finest
 FOLDS = 10

@@ -18,6 +18,7 @@ from classpulse.lab.evaluate.resample import (
 )
 
 ECE_BINS = 15
+HEAT_FLOOR = 1e-30  # smallest probability whose logarithm is taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def expected_calibration_error(probs: NDArray[np.float32], truth: NDArray[np.int
 
 def heat(probs: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
     """Probabilities of the same logits at another temperature: softmax(log p / T)."""
-    logs = np.log(np.maximum(probs, 1e-30)) / temperature
+    logs = np.log(np.maximum(probs, HEAT_FLOOR)) / temperature
     raised = np.exp(logs - logs.max(axis=1, keepdims=True))
     return np.asarray(raised / raised.sum(axis=1, keepdims=True), dtype=np.float32)
 
@@ -123,7 +124,7 @@ def fit_temperature(probs: NDArray[np.float32], truth: NDArray[np.int64]) -> flo
 
     def loss(log_t: float) -> float:
         picked = heat(probs, float(np.exp(log_t)))[rows, truth]
-        return float(-np.log(np.maximum(picked, 1e-30)).mean())
+        return float(-np.log(np.maximum(picked, HEAT_FLOOR)).mean())
 
     return float(np.exp(minimize_scalar(loss, bounds=(-2.0, 2.0), method="bounded").x))
 

@@ -3,6 +3,7 @@
 Shapes: b batch, c channels, s side in pixels, d width of the embedding, k labels of a head.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 
 import torch
@@ -13,7 +14,7 @@ from classpulse.core.errors import InputError
 RANDOM = "random"
 
 
-class FaceModel(nn.Module):
+class FaceModel(nn.Module, ABC):
     """A network (b, c, s, s) float32 -> {head: logits (b, k)}; subclasses give the embedding.
 
     Attributes:
@@ -34,9 +35,9 @@ class FaceModel(nn.Module):
         self.l2: dict[str, float] = {}
         self.frozen: tuple[str, ...] = ()
 
+    @abstractmethod
     def embed(self, x: Tensor) -> Tensor:
         """(b, c, s, s) -> (b, d), what the last linear layers read, before their dropout."""
-        raise NotImplementedError
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         z = self.dropout(self.embed(x))

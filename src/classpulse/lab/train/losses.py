@@ -6,6 +6,7 @@ sum(target * weight * price) / sum(target): the mean over the rows with a label.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,14 +19,14 @@ from classpulse.core.registry import Registry
 from classpulse.lab.train.kinds import check_ranges
 
 
-class Loss:
+class Loss(ABC):
     """Settings of a loss; subclasses are frozen dataclasses that give the price."""
 
     __slots__ = ()
 
+    @abstractmethod
     def price(self, log_probs: Tensor) -> Tensor:
         """(b, k) log-probabilities -> (b, k), what it costs if the label is the true one."""
-        raise NotImplementedError
 
     def __call__(
         self, logits: Tensor, targets: Tensor, *, class_weights: Tensor | None = None

@@ -1,6 +1,7 @@
 """The learning rate of one run: what every schedule is, and the one that listens to a metric."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,14 +13,14 @@ from classpulse.lab.train.stopping import WORST, check_monitor, is_better, read_
 TINY_FACTOR = 1e-12
 
 
-class LearningRate:
+class LearningRate(ABC):
     """Settings of a learning rate; subclasses are frozen dataclasses."""
 
     __slots__ = ()
 
+    @abstractmethod
     def lr_at(self, done: float, epochs: int) -> float:
         """Learning rate after `done` of `epochs` epochs, without regard to any metric."""
-        raise NotImplementedError
 
     def check(self, epochs: int) -> None:
         """Raise `InputError` unless the settings fit a run of so many epochs."""
