@@ -14,6 +14,17 @@ from classpulse.core.labels import FER2013_7, FERPLUS_VOTES, LEARNING_STATE_4, L
 from classpulse.core.records import Faces, Frame, Interval, Reading, Scores
 
 SPEC = InputSpec(48, 48, 1, (0.5,), (0.25,), "fer2013")
+SPEC_TOML = """
+[input]
+width = 48
+height = 48
+channels = 1
+mean = [0.5]
+std = [0.25]
+framing = "fer2013"
+"""
+"""`SPEC` as the table of a recipe."""
+
 HEADS = (
     Head("emotion", "emotion_probs", "fer2013-7", 1.0),
     Head("state", "state_probs", "learning-state-4", 1.0),

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from builders import SPEC, build_card, votes
+from builders import SPEC, SPEC_TOML, build_card, votes
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -397,18 +397,11 @@ def test_predictions_do_not_depend_on_the_batch() -> None:
 
 # --- recipes -------------------------------------------------------------------------------------
 
-TOML = """
+TOML = f"""
 name = "mine"
 summary = "s"
-heads = { emotion = 1 }
-[input]
-width = 48
-height = 48
-channels = 1
-mean = [0.5]
-std = [0.25]
-framing = "fer2013"
-"""
+heads = {{ emotion = 1 }}
+{SPEC_TOML}"""
 
 
 def load(tmp_path: Path, content: str) -> Recipe:

@@ -7,7 +7,7 @@ from typing import Any
 
 import cv2
 import pytest
-from builders import SPEC
+from builders import SPEC, SPEC_TOML
 from data_files import pictures
 
 torch = pytest.importorskip("torch")
@@ -108,18 +108,11 @@ def test_a_path_without_a_name_is_refused(words: list[str]) -> None:
         parse_paths(words)
 
 
-TOML = """
+TOML = f"""
 name = "tiny"
 summary = "A recipe for tests."
-heads = { emotion = 1.0 }
-[input]
-width = 48
-height = 48
-channels = 1
-mean = [0.5]
-std = [0.25]
-framing = "fer2013"
-[network]
+heads = {{ emotion = 1.0 }}
+{SPEC_TOML}[network]
 widths = [8, 8, 16, 16]
 blocks = 1
 stem = 4

@@ -12,12 +12,12 @@ from classpulse.core.errors import InputError
 from classpulse.core.labels import LabelSpace
 from classpulse.core.records import Interval, Scores
 from classpulse.lab.data.faces import KINDS, FaceSet, truth_in
-from classpulse.lab.evaluate.classification import score_classes
+from classpulse.lab.evaluate.classification import ClassReport, score_classes
 from classpulse.lab.evaluate.compare import compare_models
-from classpulse.lab.evaluate.groups import score_groups
+from classpulse.lab.evaluate.groups import GroupReport, score_groups
 from classpulse.lab.evaluate.metrics import Evaluation, evaluate_scores
 from classpulse.lab.evaluate.predictors import FacePredictor, Found, scores_in
-from classpulse.lab.evaluate.ranking import risk_coverage, score_auroc
+from classpulse.lab.evaluate.ranking import Auroc, RiskCoverage, risk_coverage, score_auroc
 from classpulse.lab.evaluate.regression import score_throughput
 from classpulse.lab.evaluate.report_sections import p_value
 from classpulse.lab.evaluate.robustness import DEGRADATIONS, RobustnessRow, robustness_curves
@@ -180,19 +180,30 @@ def _ends(interval: Interval) -> list[float]:
 # --- what only a report shows ------------------------------------------------------------------
 
 
-def details_json(measured: Measured, space: LabelSpace) -> dict[str, Any]:
-    """Averages, AUROC, risk and coverage, and groups of one kind, for the report."""
+@dataclass(frozen=True, slots=True)
+class Details:
+    """One kind of labels in the first model's answers, computed once for tables and plots."""
+
+    classes: ClassReport
+    auroc: Auroc
+    selective: RiskCoverage
+    groups: tuple[GroupReport, ...]
+
+
+def score_details(measured: Measured, space: LabelSpace) -> Details:
+    """Averages, AUROC, risk and coverage, and groups of one kind."""
     truth, scores = truth_in(measured.faces, space), scores_in(measured.found[0], space)
     assert scores is not None
-    return {
-        "classes": asdict(score_classes(truth, scores.top, space.names)),
-        "auroc": asdict(score_auroc(scores.probs, truth, space.names)),
-        "selective": asdict(risk_coverage(scores.probs, truth)),
-        "groups": [
-            asdict(score_groups(column, values.tolist(), truth, scores.top, len(space)))
-            for column, values in measured.faces.groups.items()
-        ],
-    }
+    groups = (
+        score_groups(column, values.tolist(), truth, scores.top, len(space))
+        for column, values in measured.faces.groups.items()
+    )
+    return Details(
+        classes=score_classes(truth, scores.top, space.names),
+        auroc=score_auroc(scores.probs, truth, space.names),
+        selective=risk_coverage(scores.probs, truth),
+        groups=tuple(groups),
+    )
 
 
 def measure_robustness(

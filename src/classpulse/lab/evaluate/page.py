@@ -12,9 +12,8 @@ from classpulse.core.errors import InputError, OutputError
 from classpulse.core.labels import LabelSpace
 from classpulse.lab.data.faces import truth_in
 from classpulse.lab.evaluate.classification import reliability_curve
-from classpulse.lab.evaluate.faces import Measured, details_json
+from classpulse.lab.evaluate.faces import Details, Measured, score_details
 from classpulse.lab.evaluate.figures import render_svg
-from classpulse.lab.evaluate.groups import score_groups
 from classpulse.lab.evaluate.plots import (
     draw_class_histogram,
     draw_confusion,
@@ -77,16 +76,19 @@ def save_report(
     Raises:
         OutputError: the folder or a file cannot be written.
     """
+    details = score_details(measured, space)
     full = {
         **results,
-        **details_json(measured, space),
+        **asdict(details),
         "robustness": [asdict(row) for row in robustness],
         "facts": {
             "SHA-256 of the data": results["data_sha256"] or "none",
             **{f"What {name} is": source for name, source in results["models"].items()},
         },
     }
-    drawn = _draw(measured, results, space, robustness) | _draw_extras(measured, space, extras)
+    drawn = _draw(measured, results, details, space, robustness) | _draw_extras(
+        measured, space, extras
+    )
     plots = {name: render_svg(figure) for name, figure in drawn.items()}
     texts = {"report.html": render_evaluation(full, plots), "results.json": _dump(full)}
     texts |= {f"{name}.svg": svg for name, svg in plots.items()}
@@ -102,6 +104,7 @@ def save_report(
 def _draw(
     measured: Measured,
     results: dict[str, Any],
+    details: Details,
     space: LabelSpace,
     robustness: Sequence[RobustnessRow],
 ) -> dict[str, Any]:
@@ -111,7 +114,9 @@ def _draw(
         for name, found in zip(measured.names, measured.found, strict=True)
         if (scores := scores_in(found, space)) is not None
     }
-    mine = answers[measured.names[0]]
+    others = {name: scores for name, scores in answers.items() if name != measured.names[0]}
+    curves = {measured.names[0]: details.selective}
+    curves |= {name: risk_coverage(scores.probs, truth) for name, scores in others.items()}
     counts = {label: int((truth == i).sum()) for i, label in enumerate(space.names)}
     drawn = {
         "confusion": draw_confusion(np.asarray(results["confusion"]), space.names),
@@ -119,19 +124,12 @@ def _draw(
         "reliability": draw_reliability(
             {name: reliability_curve(scores.probs, truth) for name, scores in answers.items()}
         ),
-        "risk-coverage": draw_risk_coverage(
-            {name: risk_coverage(scores.probs, truth) for name, scores in answers.items()}
-        ),
+        "risk-coverage": draw_risk_coverage(curves),
     }
     if robustness:
         drawn["robustness"] = draw_robustness({measured.names[0]: robustness})
-    if faces.groups:
-        drawn["groups"] = draw_groups(
-            [
-                score_groups(column, values.tolist(), truth, mine.top, len(space))
-                for column, values in faces.groups.items()
-            ]
-        )
+    if details.groups:
+        drawn["groups"] = draw_groups(details.groups)
     return drawn
 
 
