@@ -148,7 +148,7 @@ def exported_difference(model: FaceModel, name: str, side: int, path: Path) -> f
     temperatures = dict.fromkeys(HEADS, 1.5)
     export.export_onnx(model, recipe, temperatures, path)
     with torch.no_grad():
-        expected = export.Calibrated(model, temperatures).eval()(x)
+        expected = export.Calibrated(model, temperatures, flip=True).eval()(x)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     found = session.run(None, {"faces": x.numpy()})
     return max(

@@ -512,7 +512,7 @@ def test_the_artefact_answers_like_torch(exported: tuple[Any, Path], n: int) -> 
     network, folder = exported
     x = faces_of(n, 48)
     with torch.inference_mode():
-        expected = Calibrated(network, TEMPERATURES).eval()(x)
+        expected = Calibrated(network, TEMPERATURES, flip=True).eval()(x)
     scores = OnnxModel(str(folder)).predict(x.numpy())
     for head, probs in zip(TEMPERATURES, expected, strict=True):
         assert np.allclose(scores[head].probs, probs.numpy(), atol=1e-3), head
@@ -536,8 +536,8 @@ def test_large_weights_are_stored_in_half(exported: tuple[Any, Path]) -> None:
 def test_a_temperature_flattens() -> None:
     network, x = build_network(RECIPE).eval(), faces_of(4, 48)
     with torch.inference_mode():
-        (sharp,) = Calibrated(network, {"emotion": 0.5}).eval()(x)
-        (flat,) = Calibrated(network, {"emotion": 5.0}).eval()(x)
+        (sharp,) = Calibrated(network, {"emotion": 0.5}, flip=True).eval()(x)
+        (flat,) = Calibrated(network, {"emotion": 5.0}, flip=True).eval()(x)
     assert (flat.max(dim=1).values < sharp.max(dim=1).values).all()
 
 

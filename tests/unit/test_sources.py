@@ -71,6 +71,16 @@ def test_further_sets_join_the_training_part_before_the_split(fer: Path, tmp_pat
     assert parts.test is not None and len(parts.test) == 12
 
 
+def test_further_sets_may_be_for_training_only(fer: Path, tmp_path: Path) -> None:
+    both = with_data(sets=("fer2013", "ckplus"), split="thesis-own-valid")
+    paths = {"fer2013": fer, "ckplus": write_ck(tmp_path / "ck")}
+    parts = load_parts(both, paths)
+    alone = load_parts(with_data(split="thesis-own-valid"), {"fer2013": fer})
+    assert parts.valid.row.tolist() == alone.valid.row.tolist()
+    assert parts.valid.images.tolist() == alone.valid.images.tolist()
+    assert len(parts.train) == len(alone.train) + 8
+
+
 @pytest.mark.parametrize(
     ("how", "message"),
     [
@@ -157,6 +167,20 @@ def test_a_wrong_source_is_one_line(
 ) -> None:
     result = command("train", "face-base", *words, "--run", tmp_path / "run")
     assert result.code == 3 and message in result.err and result.err.count("\n") == 1
+
+
+def test_a_run_is_gone_on_from_only_when_told_and_with_its_recipe(
+    command: Any, fer: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "tiny.toml").write_text(TOML)
+    words = ["train", tmp_path / "tiny.toml", "--data", f"fer2013={fer}", "--run", tmp_path / "run"]
+    assert command(*words, "--set", "schedule.batch=4").code == 0
+    again = command(*words)
+    assert again.code == 3 and "go on with --resume, or give another --run" in again.err
+    other = command(*words, "--resume")
+    assert other.code == 3 and "begun with another recipe (schedule.batch)" in other.err
+    done = command(*words, "--resume", "--set", "schedule.batch=4")
+    assert done.code == 0 and not done.out
 
 
 def test_nothing_is_published_before_it_is_trained(command: Any, fer: Path, tmp_path: Path) -> None:

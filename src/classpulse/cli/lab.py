@@ -12,6 +12,9 @@ from classpulse.cli.common import AsJson, import_lab
 Data = Annotated[
     list[str], typer.Option("--data", help="NAME=PATH for each data set that the recipe names.")
 ]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", help="KEY=VALUE, for example schedule.batch=32.")
+]
 Votes = Annotated[Path | None, typer.Option(help="fer2013new.csv with the FER+ votes.")]
 
 
@@ -49,13 +52,19 @@ def evaluate(
 def train(
     recipe: Annotated[str, typer.Argument(help="Shipped recipe or a .toml file.")],
     data: Data,
-    run: Annotated[Path, typer.Option(help="Folder of the run; resumed if it exists.")],
+    run: Annotated[Path, typer.Option(help="Folder of the run.")],
     votes: Votes = None,
+    changes: Changes = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted run.")
+    ] = False,
 ) -> None:
-    """Train a face recipe; interrupt and start it again as you like. Needs [lab]."""
-    plan = import_lab("recipe").load_recipe(recipe)
+    """Train a face recipe; interrupt it and go on as you like. Needs [lab]."""
+    plan = import_lab("recipe").load_recipe(recipe, changes=changes or ())
     paths = import_lab("train.sources").parse_paths(data)
-    for result in import_lab("train.run").train_faces(plan, paths=paths, votes=votes, out=run):
+    for result in import_lab("train.run").train_faces(
+        plan, paths=paths, votes=votes, out=run, resume=resume
+    ):
         shares = "  ".join(f"{head} {share:.4f}" for head, share in result.accuracy.items())
         epoch, star = result.epoch, " *" if result.best else ""
         typer.echo(f"{epoch.number:3d}/{plan.schedule.epochs}  {epoch.side} px  "
@@ -68,9 +77,10 @@ def publish(
     run: Annotated[Path, typer.Option(help="Folder of the run.")],
     out: Annotated[Path, typer.Option(help="Folder of the artefact.")],
     votes: Votes = None,
+    changes: Changes = None,
 ) -> None:
     """Calibrate, export, measure and fit the quality gate of a finished run. Needs [lab]."""
-    plan = import_lab("recipe").load_recipe(recipe)
+    plan = import_lab("recipe").load_recipe(recipe, changes=changes or ())
     paths = import_lab("train.sources").parse_paths(data)
     card, curves = import_lab("publish").publish(plan, run, paths=paths, votes=votes, out=out)
     (run / "curves.json").write_text(json.dumps(curves, indent=1), encoding="utf-8")
@@ -92,9 +102,12 @@ def recipes_ls(as_json: AsJson = False) -> None:
 
 
 @recipes_app.command("show")
-def recipes_show(name: Annotated[str, typer.Argument(help="Shipped recipe.")]) -> None:
+def recipes_show(
+    name: Annotated[str, typer.Argument(help="Shipped recipe.")],
+    resolved: Annotated[bool, typer.Option(help="With all that it extends and defaults.")] = False,
+) -> None:
     """The file of a recipe."""
-    typer.echo(import_lab("book").read_recipe_text(name), nl=False)
+    typer.echo(import_lab("book").show_recipe(name, resolved=resolved), nl=False)
 
 
 @recipes_app.command("cp")

@@ -1,9 +1,9 @@
 """The recipes that are shipped: list, copy, and check that each still builds and learns."""
 
 import dataclasses
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ import torch
 from classpulse.core.errors import InputError
 from classpulse.lab.models.base import count_parameters, l2_penalty
 from classpulse.lab.outputs import save_text
-from classpulse.lab.recipe import Recipe, load_recipe
+from classpulse.lab.recipe import Recipe, load_recipe, recipe_table
+from classpulse.lab.recipe_file import read_recipe_text, recipe_names
 from classpulse.lab.train.losses import multi_head_loss
 from classpulse.lab.train.optim import build_optimizer, set_lr
 from classpulse.lab.train.run import build_network
@@ -31,13 +32,6 @@ class Checked:
     losses: tuple[float, ...]
 
 
-def recipe_names() -> list[str]:
-    """Names of the shipped recipes, sorted."""
-    folder = resources.files("classpulse.lab") / "recipes"
-    names = (file.name for file in folder.iterdir())
-    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
-
-
 def list_recipes() -> list[dict[str, Any]]:
     """Name, summary, network, data and claims of every shipped recipe, as plain values."""
     return [
@@ -54,16 +48,15 @@ def list_recipes() -> list[dict[str, Any]]:
     ]
 
 
-def read_recipe_text(name: str) -> str:
-    """The file of a shipped recipe.
+def show_recipe(name: str, *, resolved: bool = False) -> str:
+    """The file of a shipped recipe, or with `resolved` its whole table as JSON.
 
     Raises:
         InputError: there is no such recipe; the shipped ones are listed.
     """
-    if name not in recipe_names():
-        raise InputError(f"no recipe '{name}'; shipped: {', '.join(recipe_names())}")
-    file = resources.files("classpulse.lab") / "recipes" / f"{name}.toml"
-    return file.read_text(encoding="utf-8")
+    if not resolved:
+        return read_recipe_text(name)
+    return json.dumps(recipe_table(load_recipe(name)), indent=2) + "\n"
 
 
 def copy_recipe(name: str, path: Path) -> Path:

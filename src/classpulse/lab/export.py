@@ -22,21 +22,29 @@ HALF_FROM = 1024  # weights larger than this are stored as float16, which halves
 
 
 class Calibrated(nn.Module):
-    """Network with flip averaging, temperatures and softmax inside: faces in, probs out.
+    """Network with temperatures and softmax inside: faces in, probs out.
 
     (b, c, h, w) float32 -> one (b, k) float32 per head, in the order of `temperatures`.
+
+    Args:
+        flip: average the logits of the face and of its mirror image.
     """
 
-    def __init__(self, network: nn.Module, temperatures: Mapping[str, float]) -> None:
+    def __init__(
+        self, network: nn.Module, temperatures: Mapping[str, float], *, flip: bool
+    ) -> None:
         super().__init__()
         self.network = network
         self.temperatures = dict(temperatures)
+        self.flip = flip
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        straight, mirrored = self.network(x), self.network(x.flip(3))
+        logits = self.network(x)
+        if self.flip:
+            mirrored = self.network(x.flip(3))
+            logits = {head: (logits[head] + mirrored[head]) / 2 for head in self.temperatures}
         return tuple(
-            torch.softmax((straight[head] + mirrored[head]) / (2 * t), dim=1)
-            for head, t in self.temperatures.items()
+            torch.softmax(logits[head] / t, dim=1) for head, t in self.temperatures.items()
         )
 
 
@@ -63,7 +71,7 @@ def export_onnx(
     """
     spec = recipe.input
     example = torch.zeros(2, spec.channels, spec.height, spec.width)
-    wrapped = Calibrated(network, temperatures).eval()
+    wrapped = Calibrated(network, temperatures, flip=recipe.flip).eval()
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, we do not
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations

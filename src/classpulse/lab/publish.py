@@ -85,7 +85,7 @@ def _calibrate(
     network: torch.nn.Module, valid: FaceSet, recipe: Recipe
 ) -> tuple[dict[str, float], list[Metric]]:
     """Temperature of every head, and the ECE it gives on the half it was not fitted on."""
-    logits = predict_logits(network, prepare_all(valid, recipe.input), flip=True)
+    logits = predict_logits(network, prepare_all(valid, recipe.input), flip=recipe.flip)
     temperatures: dict[str, float] = {}
     metrics: list[Metric] = []
     for head, values in logits.items():
@@ -128,8 +128,8 @@ def _card(
         gate=OPEN_GATE,
         metrics=(),
         trained_on=f"{train.name} ({len(train):,} pictures that are not blank){votes}; initial "
-        f"weights: {network.origin}; epoch, temperatures and gate chosen on {valid.name}; flip "
-        "averaging inside the network",
+        f"weights: {network.origin}; epoch, temperatures and gate chosen on {valid.name}"
+        + ("; flip averaging inside the network" if recipe.flip else ""),
         licence="Apache-2.0 (our weights); rights to the FER2013 pictures are unresolved",
         limits=(*LIMITS[:2], *(repeated if repeats else ()), *LIMITS[2:]),
         recipe=recipe.name,

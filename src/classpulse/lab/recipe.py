@@ -3,10 +3,8 @@
 Each default is written once, in the dataclasses below; the resolved recipe is saved with every run.
 """
 
-import tomllib
-from dataclasses import dataclass, field, replace
-from importlib import resources
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from classpulse.core.build import build_dataclass
@@ -17,6 +15,7 @@ from classpulse.lab.data.balance import BALANCINGS
 from classpulse.lab.data.splits import PROTOCOLS
 from classpulse.lab.models.registry import MODELS
 from classpulse.lab.models.residual import ResidualSettings
+from classpulse.lab.recipe_file import OWN, read_table
 from classpulse.lab.train.augment import Augment
 from classpulse.lab.train.average import Averaging
 from classpulse.lab.train.kinds import Choice, check_ranges, parse_choice
@@ -116,6 +115,7 @@ class Recipe:
         input: what the network eats.
         data: sets and split.
         balance: name in `lab.data.balance.BALANCINGS`, of the emotion labels.
+        flip: the artefact averages the logits of a face and of its mirror image: twice the work.
         network: kind in `MODELS` and its settings.
         optimizer, rate, loss: kinds in `OPTIMIZERS`, `SCHEDULES` and `LOSSES`, with settings.
         schedule, averaging, stopping, augment: see there.
@@ -132,6 +132,7 @@ class Recipe:
     input: InputSpec
     data: DataSpec = field(default_factory=DataSpec)
     balance: str = "none"
+    flip: bool = True
     network: Choice[Any] = field(default_factory=lambda: Choice("residual-se", ResidualSettings()))
     optimizer: Choice[OptimizerSettings] = field(default_factory=lambda: Choice("adamw", AdamW()))
     rate: Choice[LearningRate] = field(default_factory=lambda: Choice("one-cycle", OneCycle()))
@@ -154,32 +155,46 @@ class Recipe:
         PROTOCOLS.get(self.data.split)
 
 
-def load_recipe(name_or_path: str) -> Recipe:
+_KINDS: dict[str, tuple[Registry[Any], str]] = {
+    "optimizer": (OPTIMIZERS, "adamw"),
+    "rate": (SCHEDULES, "one-cycle"),
+    "loss": (LOSSES, "cross-entropy"),
+}
+
+
+def load_recipe(name_or_path: str, *, changes: Sequence[str] = ()) -> Recipe:
     """Read a shipped recipe by name or any recipe by path.
 
+    Args:
+        changes: ``a.b=value``, as `read_table` takes them.
+
     Raises:
-        InputError: there is no such recipe (the shipped ones are listed), the file is not TOML,
-            or a key is unknown, missing or of the wrong type (the key is named).
+        InputError: the file or a change cannot be read, see `read_table`, or a key is unknown,
+            missing or of the wrong type (the key is named).
     """
-    path = Path(name_or_path)
-    if path.suffix != ".toml":
-        shipped = resources.files("classpulse.lab") / "recipes"
-        known = sorted(p.name.removesuffix(".toml") for p in shipped.iterdir())
-        if name_or_path not in known:
-            raise InputError(f"no recipe '{name_or_path}'; shipped: {', '.join(known)}")
-        text = (shipped / f"{name_or_path}.toml").read_text(encoding="utf-8")
-    else:
-        try:
-            text = path.read_text(encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"cannot read recipe {path}: {error.strerror}") from None
-        except UnicodeDecodeError as error:
-            raise InputError(f"recipe {path} is not UTF-8 text: {error}") from None
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"recipe {name_or_path} is not valid TOML: {error}") from None
-    return _build_recipe(raw, where=f"recipe {name_or_path}")
+    table = read_table(name_or_path, changes=changes)
+    return _build_recipe(table, where=f"recipe {name_or_path}")
+
+
+def recipe_table(recipe: Recipe) -> dict[str, Any]:
+    """The whole recipe as plain values, every default written out; a file of it loads again."""
+    table = asdict(recipe)
+    for name in ("network", *_KINDS):
+        table[name] = {"kind": table[name]["kind"], **table[name]["settings"]}
+    return table
+
+
+def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What two recipe tables train otherwise, as ``schedule.batch``: names and claims do not."""
+    keys = sorted((old.keys() | new.keys()) - {*OWN, "flip"})
+    found = []
+    for key in keys:
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            found += [f"{key}.{k}" for k in sorted(a.keys() | b.keys()) if a.get(k) != b.get(k)]
+        elif a != b:
+            found.append(key)
+    return found
 
 
 def _build_recipe(raw: dict[str, Any], *, where: str) -> Recipe:
@@ -187,12 +202,7 @@ def _build_recipe(raw: dict[str, Any], *, where: str) -> Recipe:
     choices: dict[str, Any] = {}
     if "network" in raw:
         choices["network"] = _network(raw.pop("network"), where=f"{where}: network")
-    kinds: dict[str, tuple[Registry[Any], str]] = {
-        "optimizer": (OPTIMIZERS, "adamw"),
-        "rate": (SCHEDULES, "one-cycle"),
-        "loss": (LOSSES, "cross-entropy"),
-    }
-    for name, (registry, default) in kinds.items():
+    for name, (registry, default) in _KINDS.items():
         if name in raw:
             choices[name] = parse_choice(
                 registry, raw.pop(name), default=default, where=f"{where}: {name}"

@@ -1,6 +1,5 @@
 """Run a face recipe: data in, checkpoints and a log out, the best weights kept."""
 
-import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,11 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from classpulse.core.card import InputSpec
+from classpulse.core.errors import InputError
 from classpulse.lab.data.balance import BALANCINGS
 from classpulse.lab.data.faces import FaceSet
 from classpulse.lab.models.base import FaceModel
 from classpulse.lab.models.registry import build_model
-from classpulse.lab.recipe import Recipe
+from classpulse.lab.outputs import save_text
+from classpulse.lab.recipe import Recipe, changed_keys, recipe_table
 from classpulse.lab.train.augment import shrink
 from classpulse.lab.train.loop import Epoch, Training, Validate, fit
 from classpulse.lab.train.losses import multi_head_loss
@@ -35,7 +36,7 @@ class EpochResult:
 
 
 def train_faces(
-    recipe: Recipe, *, paths: Mapping[str, Path], votes: Path | None, out: Path
+    recipe: Recipe, *, paths: Mapping[str, Path], votes: Path | None, out: Path, resume: bool
 ) -> Iterator[EpochResult]:
     """Train `recipe` on the training part of its split, validating on the validation part.
 
@@ -45,15 +46,18 @@ def train_faces(
 
     Args:
         paths, votes: as `load_parts` takes them.
+        resume: go on with a run that is there; a new one is begun either way.
 
     Raises:
-        InputError: the data files are missing or malformed, or a checkpoint is of another recipe.
+        InputError: the data files are missing or malformed, there is a run and `resume` is not
+            set, or it is of another recipe.
     """
+    _check_run(out, recipe, resume=resume)
     parts = load_parts(recipe, paths, votes)
     model = build_network(recipe)
     data = build_training(parts.train, recipe)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "recipe.json").write_text(json.dumps(dataclasses.asdict(recipe), indent=2))
+    save_text(json.dumps(recipe_table(recipe), indent=2), out / "recipe.json")
     full_side = recipe.input.height
     first = next(iter(recipe.heads))
     best = _best_so_far(out / "log.jsonl", head=first, full_side=full_side)
@@ -76,6 +80,26 @@ def train_faces(
         with (out / "log.jsonl").open("a") as log:
             log.write(json.dumps(row) + "\n")
         yield EpochResult(epoch, accuracy, better)
+
+
+def _check_run(out: Path, recipe: Recipe, *, resume: bool) -> None:
+    """Nothing there is overwritten or gone on from by mistake."""
+    kept = out / "recipe.json"
+    if not (out / "checkpoint.pt").exists():
+        return
+    if not resume:
+        raise InputError(f"{out} has a run: go on with --resume, or give another --run")
+    try:
+        old = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else None
+    except ValueError:
+        old = None
+    now = json.loads(json.dumps(recipe_table(recipe)))
+    changed = changed_keys(old, now) if isinstance(old, dict) else []
+    if changed:
+        raise InputError(
+            f"{out} was begun with another recipe ({', '.join(changed)}): give the same, another "
+            f"--run, or delete {kept} to go on with this one"
+        )
 
 
 def build_training(train: FaceSet, recipe: Recipe) -> Training:

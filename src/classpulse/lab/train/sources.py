@@ -64,7 +64,8 @@ def load_parts(recipe: Recipe, paths: Mapping[str, Path], votes: Path | None = N
     sets = [_load(paths[name], votes) for name in how.sets]
     faces = sets[0] if len(sets) == 1 else _merge(sets)
     labels = truth_in(faces, HEAD_SPACES[next(iter(recipe.heads))])
-    rows = Rows(labels, faces.part, faces.subject)
+    further = np.arange(len(faces)) >= len(sets[0]) if len(sets) > 1 else None
+    rows = Rows(labels, faces.part, faces.subject, further)
     split = draw_split(how.split, rows, seed=recipe.schedule.seed, name=faces.name)
     parts = {
         role: faces.take(chosen, name=_name(faces, chosen, role, how.split))
