@@ -93,3 +93,26 @@ def test_label_orders_live_in_one_module_only() -> None:
         hits = [p for p in (ROOT / "src").rglob("*.py") if order.search(p.read_text())]
         ours = [p.name for p in hits if "peers" not in p.parts]  # those state foreign orders
         assert [name for name in ours if name != "labels.py"] == []
+
+
+def test_the_results_page_is_written_from_the_claims(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    from results_page import PAGE, page
+
+    assert PAGE.read_text() == page()
+
+
+def test_the_recipe_on_the_page_is_the_shipped_one() -> None:
+    text = (ROOT / "docs" / "recipes.md").read_text()
+    shown = re.search(r"show (\S+)\n(.*?)```", text, re.S)
+    assert shown is not None
+    result = CliRunner().invoke(cli.app, ["recipes", "show", shown[1]])
+    assert result.output == shown[2]
+
+
+def test_every_command_on_the_recipe_page_exists() -> None:
+    text = (ROOT / "docs" / "recipes.md").read_text()
+    shown = CliRunner().invoke(cli.app, ["--help"]).output
+    named = set(re.findall(r"`classpulse ([a-z]+)", text))
+    assert named and {word for word in named if word not in shown} == set()

@@ -117,9 +117,20 @@ def test_score_crops_of_a_folder(run: Run, portraits: list[Path], tmp_path: Path
     ]
 
 
+def test_learner(run: Run, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    lines = run("06_learner.py", str(tmp_path / "new"))
+    assert [int(line.split("/")[0]) for line in lines[:8]] == list(range(1, 9))
+    assert lines[8] == "face-base on faces test of aieducation"
+    (accuracy,) = fields(r"state: n = 48, accuracy (\d\.\d{4}) .*", lines[10])
+    assert float(accuracy) > 0.5  # a guess is right in one of four
+    assert [line.split()[0] for line in lines[12:]] == list(LEARNING_STATE_4.names)
+    assert (tmp_path / "new" / "metrics.png").exists()
+
+
 def test_every_example_is_short_documented_and_tested() -> None:
     scripts = sorted(path.name for path in EXAMPLES.glob("*.py"))
-    assert [name[:2] for name in scripts] == ["01", "02", "03", "04", "05"]
+    assert [name[:2] for name in scripts] == ["01", "02", "03", "04", "05", "06"]
     tested = Path(__file__).read_text(encoding="utf-8")
     for name in scripts:
         text = (EXAMPLES / name).read_text(encoding="utf-8")

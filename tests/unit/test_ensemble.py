@@ -25,8 +25,8 @@ from classpulse.lab.ensemble.export import About, export_ensemble  # noqa: E402
 from classpulse.lab.ensemble.members import Member, open_members, predict_members  # noqa: E402
 from classpulse.lab.ensemble.rules import (  # noqa: E402
     RULES,
+    Greedy,
     accuracy_weights,
-    fit_greedy,
     stack_out_of_fold,
 )
 from classpulse.lab.ensemble.stack import StackPlan, fit_stack  # noqa: E402
@@ -65,7 +65,7 @@ def accuracy(probs: Probs, truth: Labels) -> float:
 def test_every_rule_gives_distributions_and_the_same_ones_again(rule: str) -> None:
     probs, truth = answers(140)
     truth[:5] = -1
-    first, again = (RULES.get(rule)(probs, truth, seed=3) for _ in range(2))
+    first, again = (RULES.get(rule)()(probs, truth, seed=3) for _ in range(2))
     found = first.apply(probs)
     assert first.rule == rule and found.shape == (140, 7) and found.dtype == np.float32
     assert np.allclose(found.sum(axis=1), 1, atol=1e-5)
@@ -74,12 +74,14 @@ def test_every_rule_gives_distributions_and_the_same_ones_again(rule: str) -> No
 
 def test_mean_and_weighted_mean() -> None:
     probs, truth = answers()
-    assert np.allclose(RULES.get("mean")(probs, truth).apply(probs), probs.mean(axis=0), atol=1e-6)
+    assert np.allclose(
+        RULES.get("mean")()(probs, truth).apply(probs), probs.mean(axis=0), atol=1e-6
+    )
     right = np.array([accuracy(p, truth) for p in probs])
     weights = accuracy_weights(probs, truth)
     assert np.allclose(weights, right / right.sum()) and weights[0] > weights[2]
     expected = np.tensordot(weights, probs, 1)
-    assert np.allclose(RULES.get("weighted")(probs, truth).apply(probs), expected, atol=1e-6)
+    assert np.allclose(RULES.get("weighted")()(probs, truth).apply(probs), expected, atol=1e-6)
 
 
 def test_accuracy_weights_are_those_of_the_thesis() -> None:
@@ -95,16 +97,16 @@ def test_accuracy_weights_are_those_of_the_thesis() -> None:
 def test_greedy_is_never_worse_than_the_best_member_on_its_rows(seed: int) -> None:
     noise = tuple(np.random.default_rng(seed).uniform(0.5, 6, 5))
     probs, truth = answers(120, noise=noise, seed=seed)
-    chosen = fit_greedy(probs, truth)
+    chosen = Greedy()(probs, truth)
     assert accuracy(chosen.apply(probs), truth) >= max(accuracy(p, truth) for p in probs)
 
 
 def test_greedy_repeats_a_good_member_and_leaves_a_useless_one_aside() -> None:
     probs, truth = answers(600, noise=(1.0, 1.6, 40.0))
-    chosen = fit_greedy(probs, truth, steps=20)
+    chosen = Greedy(steps=20)(probs, truth)
     assert chosen.weights is not None
     assert chosen.weights[0] > chosen.weights[1] > 2 * chosen.weights[2]
-    alone = fit_greedy(probs, truth, steps=1)
+    alone = Greedy(steps=1)(probs, truth)
     assert alone.weights is not None and alone.weights.tolist() == [1, 0, 0]
 
 
@@ -159,7 +161,7 @@ def test_out_of_fold_with_two_labels_and_with_one_that_never_occurs() -> None:
 
 def test_calibration_puts_the_best_temperature_inside() -> None:
     probs, truth = answers(1400)
-    mean = RULES.get("mean")(probs, truth)
+    mean = RULES.get("mean")()(probs, truth)
     found = calibrate(mean, probs, truth)
     assert found.temperature == round(fit_temperature(mean.apply(probs), truth), 4) != 1
     assert fit_temperature(found.apply(probs), truth) == pytest.approx(1, abs=0.01)
@@ -188,7 +190,7 @@ def test_one_graph_answers_as_its_members_combined(rule: str, tmp_path: Path) ->
     rules = {}
     for head, k in (("emotion", 7), ("state", 4)):
         truth = (np.arange(70) % k).astype(np.int64)
-        rules[head] = calibrate(RULES.get(rule)(probs[head], truth), probs[head], truth)
+        rules[head] = calibrate(RULES.get(rule)()(probs[head], truth), probs[head], truth)
     card = export_ensemble(members, rules, tmp_path / "pair", about=ABOUT)
     batch = np.random.default_rng(1).normal(0, 1, (20, 1, 48, 48)).astype(np.float32)
     opened = OnnxModel(str(tmp_path / "pair"))
@@ -348,7 +350,7 @@ def test_impossible_combinations_are_refused() -> None:
 
 def test_answers_that_do_not_fit_are_refused() -> None:
     probs, truth = answers(70)
-    fit = RULES.get("mean")
+    fit = RULES.get("mean")()
     with pytest.raises(ShapeError, match=r"two members or more, not \(1, 70, 7\)"):
         fit(probs[:1], truth)
     with pytest.raises(ShapeError, match="members answer for 70 rows"):
@@ -360,7 +362,7 @@ def test_answers_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ShapeError, match="label 7 with 7 columns"):
         fit(probs, truth + 1)
     with pytest.raises(InputError, match="steps = 0"):
-        fit_greedy(probs, truth, steps=0)
+        Greedy(steps=0)
     with pytest.raises(InputError, match="10 folds: needs two labels or more of 10 rows"):
         stack_out_of_fold(probs[:, :35], truth[:35])
     with pytest.raises(InputError, match="no member is right on any row"):

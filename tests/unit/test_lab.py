@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch")
 from classpulse.core.card import save_card  # noqa: E402
 from classpulse.core.errors import InputError, ModelError  # noqa: E402
 from classpulse.core.labels import FER2013_7, LEARNING_STATE_4  # noqa: E402
+from classpulse.lab import export  # noqa: E402
 from classpulse.lab.data.faces import FaceSet, repeated_in, without_blank  # noqa: E402
 from classpulse.lab.export import (  # noqa: E402
     Calibrated,
@@ -531,6 +532,27 @@ def test_large_weights_are_stored_in_half(exported: tuple[Any, Path]) -> None:
     halves = {bool(np.prod(w.dims) >= 1024) for w in weights if w.data_type == 10}
     large = {w.data_type for w in weights if np.prod(w.dims) >= 1024}
     assert halves == {True} and large == {10}  # 10 is float16
+
+
+def test_an_export_that_answers_otherwise_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = build_network(RECIPE)
+    path = tmp_path / "model.onnx"
+    with torch.no_grad():
+        network.heads["emotion"].weight.mul_(1e6)  # beyond what float16 holds
+        monkeypatch.setattr(export, "HALF_FROM", 1)
+        with pytest.raises(ModelError, match="weights in float16 change the answer by"):
+            export_onnx(network, RECIPE, {"emotion": 1.0}, path)
+    monkeypatch.setattr(export, "PARITY", 0.0)
+    with pytest.raises(ModelError, match="the exported graph differs from the network by"):
+        export_onnx(network, RECIPE, {"emotion": 1.0}, path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_condition_needs_the_head_that_it_asks() -> None:
+    alone, both = build_heads({"state": 1.0}), build_heads({"votes": 1.0, "state": 1.0})
+    assert alone[0].given == () and "votes:neutral" in both[1].given
 
 
 def test_a_temperature_flattens() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import classpulse
-from classpulse.cli import data, lab, room
+from classpulse.cli import bias, data, lab, room, search
 from classpulse.core.errors import ClassPulseError, InputError
 
 app = typer.Typer(
@@ -25,8 +25,13 @@ app.add_typer(room.engage_app, name="engage")
 app.add_typer(room.models_app, name="models")
 app.add_typer(data.data_app, name="data")
 app.command()(lab.evaluate)
+app.command()(bias.bias)
 app.command()(lab.train)
 app.command()(lab.publish)
+app.command()(lab.export)
+app.command()(lab.combine)
+app.command()(search.search)
+app.command()(search.crossval)
 app.add_typer(lab.recipes_app, name="recipes")
 
 

@@ -3,7 +3,7 @@
 import functools
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -54,21 +54,30 @@ def train(
     data: Data,
     run: Annotated[Path, typer.Option(help="Folder of the run.")],
     votes: Votes = None,
+    groups: Annotated[
+        Path | None, typer.Option(help="CSV of annotations for the recipe's table [groups].")
+    ] = None,
     changes: Changes = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted run.")
     ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write events into the run's folder, too.")
+    ] = False,
 ) -> None:
     """Train a face recipe; interrupt it and go on as you like. Needs [lab]."""
-    plan = import_lab("recipe").load_recipe(recipe, changes=changes or ())
-    paths = import_lab("train.sources").parse_paths(data)
-    for result in import_lab("train.run").train_faces(
-        plan, paths=paths, votes=votes, out=run, resume=resume
-    ):
-        shares = "  ".join(f"{head} {share:.4f}" for head, share in result.accuracy.items())
-        epoch, star = result.epoch, " *" if result.best else ""
-        typer.echo(f"{epoch.number:3d}/{plan.schedule.epochs}  {epoch.side} px  "
-                   f"loss {epoch.loss:.3f}  {shares}  {epoch.seconds:.0f} s{star}")  # fmt: skip
+    try:
+        plan = import_lab("recipe").load_recipe(recipe, changes=changes or ())
+        paths = import_lab("train.sources").parse_paths(data)
+        with import_lab("terminal").epoch_bar(plan.schedule.epochs) as on_step:
+            for result in import_lab("train.run").train_faces(
+                plan, paths=paths, votes=votes, groups=groups, out=run, resume=resume,
+                on_step=on_step, tensorboard=tensorboard,
+            ):  # fmt: skip
+                typer.echo(result.describe(plan.schedule.epochs))
+    except KeyboardInterrupt:
+        typer.echo("classpulse: interrupted: go on with --resume", err=True)
+        raise typer.Exit(130) from None
 
 
 def publish(
@@ -78,13 +87,44 @@ def publish(
     out: Annotated[Path, typer.Option(help="Folder of the artefact.")],
     votes: Votes = None,
     changes: Changes = None,
+    gate: Annotated[bool, typer.Option(help="Fit the quality gate: minutes of work.")] = True,
 ) -> None:
     """Calibrate, export, measure and fit the quality gate of a finished run. Needs [lab]."""
     plan = import_lab("recipe").load_recipe(recipe, changes=changes or ())
     paths = import_lab("train.sources").parse_paths(data)
-    card, curves = import_lab("publish").publish(plan, run, paths=paths, votes=votes, out=out)
+    card, curves = import_lab("publish").publish(
+        plan, run, paths=paths, votes=votes, out=out, gate=gate
+    )
     (run / "curves.json").write_text(json.dumps(curves, indent=1), encoding="utf-8")
     typer.echo(f"{out}: gate {card.gate}")
+    _echo_metrics(card)
+
+
+def combine(
+    recipe: Annotated[str, typer.Argument(help="Recipe of an ensemble.")],
+    member: Annotated[list[str], typer.Option(help="Artefact of a member; one for each.")],
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder of the artefact.")],
+    votes: Votes = None,
+    changes: Changes = None,
+) -> None:
+    """Combine trained models into one: fit the rule, calibrate, export, measure. Needs [lab]."""
+    plan = import_lab("ensemble.recipe").load_ensemble_recipe(recipe, changes=changes or ())
+    paths = import_lab("train.sources").parse_paths(data)
+    made = import_lab("ensemble.combine").combine(plan, member, paths=paths, votes=votes, out=out)
+    _echo_metrics(made)
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    out: Annotated[Path, typer.Option(help="Folder of the artefact.")],
+) -> None:
+    """Write the best weights of a run as ONNX, without data: not calibrated. Needs [lab]."""
+    card = import_lab("publish").export_run(run, out)
+    typer.echo(f"{out}: {card.parameters:,} parameters, not calibrated, not measured")
+
+
+def _echo_metrics(card: Any) -> None:
     for m in card.metrics:
         typer.echo(f"{m.head:<8} {m.name:<24} {m.value:.4f} [{m.low:.4f}, {m.high:.4f}] "
                    f"n = {m.n}  {m.data}")  # fmt: skip
@@ -129,3 +169,13 @@ def recipes_check(
     for found in import_lab("book").check_recipes(names or []):
         losses = ", ".join(f"{loss:.4f}" for loss in found.losses)
         typer.echo(f"{found.name:<26}{found.parameters:>12,} parameters  loss {losses}")
+
+
+@recipes_app.command("claim")
+def recipes_claim(
+    run: Annotated[Path, typer.Argument(help="Folder of the run.")],
+    artefact: Annotated[Path, typer.Argument(help="Artefact that was published from it.")],
+    hardware: Annotated[str, typer.Option(help="What it was trained on.")],
+) -> None:
+    """Our numbers of a run, as tables for its recipe."""
+    typer.echo(import_lab("book").claim_run(run, artefact, hardware=hardware), nl=False)

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from classpulse.core.card import load_card
 from classpulse.core.errors import InputError
+from classpulse.lab.claims import Claim, claim_of, claims_toml, pick_claim, training_seconds
+from classpulse.lab.ensemble.recipe import EnsembleRecipe, ensemble_table, load_ensemble_recipe
 from classpulse.lab.models.base import count_parameters, l2_penalty
 from classpulse.lab.outputs import save_text
 from classpulse.lab.recipe import Recipe, load_recipe, recipe_table
-from classpulse.lab.recipe_file import read_recipe_text, recipe_names
+from classpulse.lab.recipe_file import is_ensemble, read_recipe_text, read_table, recipe_names
 from classpulse.lab.train.losses import multi_head_loss
 from classpulse.lab.train.optim import build_optimizer, set_lr
 from classpulse.lab.train.run import build_network
@@ -21,6 +25,7 @@ from classpulse.lab.train.targets import HEAD_SPACES
 
 CHECK_ROWS = 4  # faces of a step of the check
 CHECK_STEPS = 2
+CHECK_ANSWERS = 10  # rows of each label that a rule is fitted to
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +38,35 @@ class Checked:
 
 
 def list_recipes() -> list[dict[str, Any]]:
-    """Name, summary, network, data and claims of every shipped recipe, as plain values."""
-    return [
-        {
-            "name": recipe.name,
-            "summary": recipe.summary,
-            "network": recipe.network.kind,
-            "sets": list(recipe.data.sets),
-            "split": recipe.data.split,
-            "epochs": recipe.schedule.epochs,
-            "claims": [dataclasses.asdict(claim) for claim in recipe.claims],
-        }
-        for recipe in map(load_recipe, recipe_names())
-    ]
+    """Every shipped recipe as plain values: name, summary, kind of network or rule, members of an
+    ensemble, data, epochs (0 for an ensemble), and claims."""
+    return [_row(open_recipe(name)) for name in recipe_names()]
+
+
+def open_recipe(name: str) -> Recipe | EnsembleRecipe:
+    """A shipped recipe of either kind.
+
+    Raises:
+        InputError: there is no such recipe; the shipped ones are listed.
+    """
+    return load_ensemble_recipe(name) if is_ensemble(read_table(name)) else load_recipe(name)
+
+
+def _row(recipe: Recipe | EnsembleRecipe) -> dict[str, Any]:
+    if isinstance(recipe, EnsembleRecipe):
+        kind, members, epochs = recipe.rule.kind, list(recipe.members), 0
+    else:
+        kind, members, epochs = recipe.network.kind, [], recipe.schedule.epochs
+    return {
+        "name": recipe.name,
+        "summary": recipe.summary,
+        "kind": kind,
+        "members": members,
+        "sets": list(recipe.data.sets),
+        "split": recipe.data.split,
+        "epochs": epochs,
+        "claims": [dataclasses.asdict(claim) for claim in recipe.claims],
+    }
 
 
 def show_recipe(name: str, *, resolved: bool = False) -> str:
@@ -56,7 +77,9 @@ def show_recipe(name: str, *, resolved: bool = False) -> str:
     """
     if not resolved:
         return read_recipe_text(name)
-    return json.dumps(recipe_table(load_recipe(name)), indent=2) + "\n"
+    recipe = open_recipe(name)
+    table = recipe_table(recipe) if isinstance(recipe, Recipe) else ensemble_table(recipe)
+    return json.dumps(table, indent=2) + "\n"
 
 
 def copy_recipe(name: str, path: Path) -> Path:
@@ -78,7 +101,30 @@ def copy_recipe(name: str, path: Path) -> Path:
 def check_recipes(names: list[str]) -> Iterator[Checked]:
     """Check recipes one after the other, all that are shipped if none is named."""
     for name in names or recipe_names():
-        yield check_recipe(load_recipe(name))
+        recipe = open_recipe(name)
+        yield check_recipe(recipe) if isinstance(recipe, Recipe) else check_ensemble(recipe)
+
+
+def check_ensemble(recipe: EnsembleRecipe) -> Checked:
+    """Load and build every member, and fit the rule to random answers.
+
+    Raises:
+        InputError: the members do not take the same picture, or answer different questions.
+    """
+    members = [load_recipe(name) for name in recipe.members]
+    first = members[0]
+    for member in members[1:]:
+        if member.input != first.input or member.heads.keys() != first.heads.keys():
+            raise InputError(
+                f"ensemble {recipe.name}: {first.name} and {member.name} differ in [input] or heads"
+            )
+    k = len(HEAD_SPACES[next(iter(first.heads))])
+    truth = np.arange(CHECK_ANSWERS * k, dtype=np.int64) % k
+    draw = np.random.default_rng(recipe.seed)
+    probs = draw.dirichlet(np.ones(k), (len(members), len(truth))).astype(np.float32)
+    found = recipe.rule.settings(probs, truth, seed=recipe.seed)
+    parameters = sum(count_parameters(build_network(member)) for member in members)
+    return Checked(recipe.name, parameters + found.parameters, ())
 
 
 def check_recipe(recipe: Recipe) -> Checked:
@@ -112,11 +158,29 @@ def check_recipe(recipe: Recipe) -> Checked:
     return Checked(recipe.name, count_parameters(network), tuple(losses))
 
 
+def claim_run(run: Path, artefact: Path, *, hardware: str) -> str:
+    """TOML of our claims: the numbers of the card, the minutes of the log, the seed of the recipe.
+
+    Raises:
+        InputError: the run has no recipe or no log.
+        ModelError: the artefact has no card.
+    """
+    seed = load_recipe(str(run / "recipe.json")).schedule.seed
+    card = load_card(artefact / "card.json")
+    return claims_toml(claim_of(card, training_seconds(run), seed=seed, hardware=hardware))
+
+
 def describe_recipes(recipes: list[dict[str, Any]]) -> str:
-    """A line for each recipe: name, network, data, and every claim."""
-    lines = [f"{'recipe':<26}{'network':<14}{'data':<34}claims"]
+    """A line for each recipe: name, network, data, and the accuracies of its source and ours."""
+    lines = [f"{'recipe':<28}{'network':<22}{'data':<20}{'epochs':>6}  {'source':<8}ours"]
     for one in recipes:
-        data = f"{' + '.join(one['sets'])}, {one['split']}, {one['epochs']} epochs"
-        said = "; ".join(f"{c['by']}: {c['metric']} {c['value']:.4f}" for c in one["claims"])
-        lines.append(f"{one['name']:<26}{one['network']:<14}{data:<34}{said or 'none'}")
+        members = len(one["members"])
+        kind = f"{one['kind']} of {members}" if members else one["kind"]
+        claims = [Claim(**{**claim, "seeds": tuple(claim["seeds"])}) for claim in one["claims"]]
+        source, ours = pick_claim(claims, "source"), pick_claim(claims, "ours")
+        said = f"{ours.value:.4f} [{ours.low:.4f}, {ours.high:.4f}]" if ours else "not run here"
+        lines.append(
+            f"{one['name']:<28}{kind:<22}{' + '.join(one['sets']):<20}{one['epochs'] or '':>6}  "
+            f"{f'{source.value:.4f}' if source else '':<8}{said}"
+        )
     return "\n".join(lines)

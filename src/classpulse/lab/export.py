@@ -2,22 +2,31 @@
 
 import hashlib
 import logging
+import subprocess
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import torch
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from classpulse.core.card import Head, ModelCard, save_card
+from classpulse.core.card import Head, InputSpec, ModelCard, QualityGate, save_card
 from classpulse.core.errors import ModelError
+from classpulse.lab.outputs import new_file
 from classpulse.lab.recipe import Recipe
 from classpulse.lab.train.targets import HEAD_GIVEN, HEAD_SPACES
+from classpulse.vision.image import prepare
 
 OPSET = 18
+OPEN_GATE = QualityGate(0.0, 0.0, 1.0, 0.0)  # until one is fitted
+PARITY = 1e-4  # largest difference of a probability between torch and the exported graph
+ROUNDING = 1e-2  # the same between float32 and float16 weights; 1e-4 to 1e-3 is usual
+PARITY_ROWS = 4
 HALF_FROM = 1024  # weights larger than this are stored as float16, which halves the file
 
 
@@ -54,11 +63,19 @@ def output_name(head: str) -> str:
 
 
 def build_heads(temperatures: Mapping[str, float]) -> tuple[Head, ...]:
-    """Card entries of the heads, in the order of the ONNX outputs."""
+    """Card entries of the heads, in the order of the ONNX outputs.
+
+    A head's condition is left out where the head that it asks is not there.
+    """
     return tuple(
-        Head(name, output_name(name), HEAD_SPACES[name].name, float(t), HEAD_GIVEN.get(name, ()))
+        Head(name, output_name(name), HEAD_SPACES[name].name, float(t), _given(name, temperatures))
         for name, t in temperatures.items()
     )
+
+
+def _given(name: str, heads: Collection[str]) -> tuple[str, ...]:
+    given = HEAD_GIVEN.get(name, ())
+    return given if all(one.partition(":")[0] in heads for one in given) else ()
 
 
 def export_onnx(
@@ -68,6 +85,10 @@ def export_onnx(
 
     Large weights are stored as float16 and cast back when the file is loaded: the arithmetic
     stays float32.
+
+    Raises:
+        ModelError: the graph answers otherwise than the network by `PARITY`, or rounding its
+            weights changes an answer by `ROUNDING`.
     """
     spec = recipe.input
     example = torch.zeros(2, spec.channels, spec.height, spec.width)
@@ -87,11 +108,45 @@ def export_onnx(
         )
     if program is None:
         raise ModelError("torch returned no ONNX program")
-    model = strip_traces(store_half(program.model_proto))
+    model = strip_traces(program.model_proto)
+    x = noise_faces(spec)
+    with torch.inference_mode():
+        wanted = [probs.numpy() for probs in wrapped(torch.from_numpy(x))]
+    exact = _answer(model, x)
+    _need_close(exact, wanted, PARITY, "the exported graph differs from the network")
+    model = store_half(model)
     onnx.checker.check_model(model)
+    _need_close(_answer(model, x), exact, ROUNDING, "weights in float16 change the answer")
+    content = model.SerializeToString()
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(model.SerializeToString())
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with new_file(path) as aside:
+        aside.write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def noise_faces(spec: InputSpec) -> NDArray[np.float32]:
+    """(4, c, h, w) prepared pictures of noise, to compare two forms of a network on."""
+    draw = np.random.default_rng(0)
+    noise = draw.integers(0, 256, (PARITY_ROWS, spec.height, spec.width), dtype=np.uint8)
+    return np.stack([prepare(image, spec) for image in noise])
+
+
+def _answer(model: onnx.ModelProto, x: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    return list(session.run(None, {"faces": x}))
+
+
+def _need_close(
+    found: Sequence[NDArray[np.float32]],
+    wanted: Sequence[NDArray[np.float32]],
+    allowed: float,
+    what: str,
+) -> None:
+    gap = float(np.max([np.abs(a - b).max() for a, b in zip(found, wanted, strict=True)]))
+    if not gap < allowed:
+        raise ModelError(f"{what} by {gap:.1e}, allowed is {allowed:.0e}: nothing was written")
 
 
 def store_half(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -102,7 +157,9 @@ def store_half(model: onnx.ModelProto) -> onnx.ModelProto:
         if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < HALF_FROM:
             continue
         name, values = tensor.name, numpy_helper.to_array(tensor)
-        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
+        with np.errstate(over="ignore"):  # an infinite weight is found by comparing the answers
+            half = values.astype(np.float16)
+        tensor.CopyFrom(numpy_helper.from_array(half, f"{name}_half"))
         casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
     nodes = [*casts, *graph.node]
     del graph.node[:]
@@ -129,3 +186,16 @@ def save_artefact(folder: Path, card: ModelCard) -> None:
     if found != card.sha256:
         raise ModelError(f"{folder}/model.onnx changed while it was measured: export it again")
     save_card(card, folder / "card.json")
+
+
+def source_commit() -> str:
+    """Revision of the source tree, "unknown" outside a checkout."""
+    here = Path(__file__).parent
+    done = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],
+        cwd=here,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() or "unknown"

@@ -2,30 +2,35 @@
 
 import dataclasses
 import json
-import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
 import torch
 
-from classpulse.core.card import Head, Metric, ModelCard, QualityGate
+from classpulse.core.card import Head, Metric, ModelCard
 from classpulse.core.errors import InputError
 from classpulse.lab.data.faces import FaceSet, repeated_in
 from classpulse.lab.evaluate.gate import fit_gate
-from classpulse.lab.evaluate.metrics import cross_fitted_ece, evaluate_scores, fit_temperature
-from classpulse.lab.evaluate.predictors import predict_heads
-from classpulse.lab.export import build_heads, export_onnx, save_artefact
+from classpulse.lab.evaluate.metrics import cross_fitted_ece, fit_temperature
+from classpulse.lab.export import (
+    OPEN_GATE,
+    build_heads,
+    export_onnx,
+    save_artefact,
+    source_commit,
+)
+from classpulse.lab.judge import ece_metric, judge_parts
 from classpulse.lab.models.base import FaceModel
-from classpulse.lab.recipe import Recipe
+from classpulse.lab.recipe import Recipe, load_recipe
 from classpulse.lab.train.run import build_network, predict_logits, prepare_all
 from classpulse.lab.train.sources import FaceParts, load_parts
 from classpulse.lab.train.targets import hard_labels
 from classpulse.runtime.model import OnnxModel
 
-OPEN_GATE = QualityGate(0.0, 0.0, 1.0, 0.0)
 LIMITS = (
     "Trained on 48x48 grey web pictures found by a frontal face detector: small, turned, covered "
     "and badly lit faces are read worse, which the quality gate only partly prevents.",
@@ -39,7 +44,13 @@ LIMITS = (
 
 
 def publish(
-    recipe: Recipe, run: Path, *, paths: Mapping[str, Path], votes: Path | None, out: Path
+    recipe: Recipe,
+    run: Path,
+    *,
+    paths: Mapping[str, Path],
+    votes: Path | None,
+    out: Path,
+    gate: bool = True,
 ) -> tuple[ModelCard, dict[str, Any]]:
     """Make the artefact folder `out` from `run/best.pt`.
 
@@ -49,36 +60,66 @@ def publish(
 
     Args:
         paths, votes: as `load_parts` takes them.
+        gate: fit the quality gate, which asks the network about every validation picture spoilt
+            in several ways; False leaves it open, for a network that will not read lessons.
 
     Returns:
-        The card, and the gate's curves for the LOG.
+        The card, and the gate's curves (if fitted) and the epochs for the LOG.
 
     Raises:
         InputError: the run has no `best.pt`, or the data files are missing or malformed.
+    """
+    network = load_best(recipe, run)
+    parts = load_parts(recipe, paths, votes)
+    temperatures, calibrated = _calibrate(network, parts.valid, recipe)
+    sha256 = export_onnx(network, recipe, temperatures, out / "model.onnx")
+    heads = build_heads(temperatures)
+    card = _card(recipe, network, heads, sha256, learned=_learned(parts))
+    save_artefact(out, card)
+    model = OnnxModel(str(out), threads=2)
+    fitted, curves = fit_gate(model, parts.valid) if gate else (OPEN_GATE, {})
+    metrics = (*judge_parts(model, parts), *calibrated)
+    card = dataclasses.replace(card, gate=fitted, metrics=metrics, limits=_limits(parts))
+    save_artefact(out, card)
+    return card, {**curves, "log": _read_log(run / "log.jsonl")}
+
+
+def export_run(run: Path, out: Path) -> ModelCard:
+    """Make the artefact folder `out` from `run/best.pt` and `run/recipe.json`, without data.
+
+    Temperatures are 1 and the gate is open, which the card says; `publish` does it properly.
+
+    Raises:
+        InputError: the run has no recipe or no `best.pt`.
+    """
+    recipe = load_recipe(str(run / "recipe.json"))
+    network = load_best(recipe, run)
+    temperatures = dict.fromkeys(recipe.heads, 1.0)
+    sha256 = export_onnx(network, recipe, temperatures, out / "model.onnx")
+    learned = f"{' and '.join(recipe.data.sets)}, split {recipe.data.split}"
+    card = _card(recipe, network, build_heads(temperatures), sha256, learned=learned)
+    raw = "Not calibrated, no quality gate, never measured: exported from a run without data."
+    card = dataclasses.replace(card, limits=(raw, *card.limits))
+    save_artefact(out, card)
+    return card
+
+
+def load_best(recipe: Recipe, run: Path) -> FaceModel:
+    """The recipe's network with the weights of the run's best epoch.
+
+    Raises:
+        InputError: the run has none, or they are of another network.
     """
     weights = run / "best.pt"
     if not weights.exists():
         raise InputError(f"{weights} does not exist: train first, classpulse train {recipe.name}")
     network = build_network(recipe)
-    network.load_state_dict(torch.load(weights, weights_only=True))
-    parts = load_parts(recipe, paths, votes)
-    temperatures, calibrated = _calibrate(network, parts.valid, recipe)
-    sha256 = export_onnx(network, recipe, temperatures, out / "model.onnx")
-    card = _card(recipe, network, build_heads(temperatures), sha256, parts)
-    save_artefact(out, card)
-    model = OnnxModel(str(out), threads=2)
-    gate, curves = fit_gate(model, parts.valid)
-    judged = [part for part in (parts.valid, parts.test) if part is not None]
-    metrics = [*_metrics(model, judged[0]), *calibrated]
-    for part in judged[1:]:
-        metrics += _metrics(model, part)
-    for part in judged:
-        fresh = ~repeated_in(part, parts.train)
-        if not fresh.all():
-            metrics += _metrics(model, part.take(fresh, name=f"{part.name} without repeats"))
-    card = dataclasses.replace(card, gate=gate, metrics=tuple(metrics))
-    save_artefact(out, card)
-    return card, {**curves, "log": _read_log(run / "log.jsonl")}
+    try:
+        network.load_state_dict(torch.load(weights, weights_only=True))
+    except (RuntimeError, UnpicklingError, EOFError) as error:
+        first = (str(error).splitlines() or [repr(error)])[0][:80]
+        raise InputError(f"{weights} is damaged or of another recipe: {first}") from None
+    return network
 
 
 def _calibrate(
@@ -94,32 +135,15 @@ def _calibrate(
         probs = torch.softmax(values, dim=1).numpy()[known]
         temperatures[head] = round(fit_temperature(probs, truth[known]), 4)
         ece = cross_fitted_ece(probs, truth[known], seed=0)
-        n = int(np.sum(known))
-        value, low, high = (round(v, 4) for v in (ece.value, ece.low, ece.high))
-        metrics.append(Metric("ece, cross-fitted halves", head, value, low, high, n, valid.name))
+        metrics.append(ece_metric(head, ece, int(np.sum(known)), valid.name))
     return temperatures, metrics
 
 
-def _metrics(model: OnnxModel, faces: FaceSet) -> list[Metric]:
-    found: list[Metric] = []
-    for head, scores in predict_heads(model, faces.images).items():
-        result = evaluate_scores(scores, hard_labels(faces, head))
-        for name, value in (("accuracy", result.accuracy), ("macro_f1", result.macro_f1)):
-            low, high = round(value.low, 4), round(value.high, 4)
-            found.append(Metric(name, head, round(value.value, 4), low, high, result.n, faces.name))
-    return found
-
-
 def _card(
-    recipe: Recipe, network: FaceModel, heads: tuple[Head, ...], sha256: str, parts: FaceParts
+    recipe: Recipe, network: FaceModel, heads: tuple[Head, ...], sha256: str, *, learned: str
 ) -> ModelCard:
-    train, valid = parts.train, parts.valid
-    repeats = int(repeated_in(valid, train).sum())
-    repeated = (
-        f"{repeats} of the {len(valid):,} pictures of {valid.name} also stand in training; see the "
-        "metrics without repeats.",
-    )
-    votes = " with FER+ votes" if train.votes is not None else ""
+    """The card before anything is measured; `learned` says what the weights have seen."""
+    flip = "; flip averaging inside the network" if recipe.flip else ""
     return ModelCard(
         name=recipe.name,
         summary=recipe.summary,
@@ -127,30 +151,36 @@ def _card(
         heads=heads,
         gate=OPEN_GATE,
         metrics=(),
-        trained_on=f"{train.name} ({len(train):,} pictures that are not blank){votes}; initial "
-        f"weights: {network.origin}; epoch, temperatures and gate chosen on {valid.name}"
-        + ("; flip averaging inside the network" if recipe.flip else ""),
+        trained_on=f"{learned}; initial weights: {network.origin}{flip}",
         licence="Apache-2.0 (our weights); rights to the FER2013 pictures are unresolved",
-        limits=(*LIMITS[:2], *(repeated if repeats else ()), *LIMITS[2:]),
+        limits=LIMITS,
         recipe=recipe.name,
-        commit=_commit(),
+        commit=source_commit(),
         created=f"{datetime.now(UTC):%Y-%m-%d}",
         sha256=sha256,
         parameters=sum(p.numel() for p in network.parameters()),
     )
 
 
-def _commit() -> str:
-    """Revision of the source tree, "unknown" outside a checkout."""
-    here = Path(__file__).parent
-    done = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        cwd=here,
-        capture_output=True,
-        text=True,
-        check=False,
+def _learned(parts: FaceParts) -> str:
+    train, valid = parts.train, parts.valid
+    votes = " with FER+ votes" if train.votes is not None else ""
+    return (
+        f"{train.name} ({len(train):,} pictures that are not blank){votes}; epoch, temperatures "
+        f"and gate chosen on {valid.name}"
     )
-    return done.stdout.strip() or "unknown"
+
+
+def _limits(parts: FaceParts) -> tuple[str, ...]:
+    """What every face model cannot do, and how many pictures are in two parts."""
+    repeats = int(repeated_in(parts.valid, parts.train).sum())
+    if not repeats:
+        return LIMITS
+    said = (
+        f"{repeats} of the {len(parts.valid):,} pictures of {parts.valid.name} also stand in "
+        "training; see the metrics without repeats."
+    )
+    return (*LIMITS[:2], said, *LIMITS[2:])
 
 
 def _read_log(path: Path) -> list[dict[str, Any]]:

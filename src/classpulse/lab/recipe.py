@@ -11,14 +11,16 @@ from classpulse.core.build import build_dataclass
 from classpulse.core.card import InputSpec
 from classpulse.core.errors import InputError
 from classpulse.core.registry import Registry
+from classpulse.lab.claims import Claim
 from classpulse.lab.data.balance import BALANCINGS
+from classpulse.lab.data.group_balance import GROUP_BALANCINGS, GroupBalance
 from classpulse.lab.data.splits import PROTOCOLS
 from classpulse.lab.models.registry import MODELS
 from classpulse.lab.models.residual import ResidualSettings
-from classpulse.lab.recipe_file import OWN, read_table
+from classpulse.lab.recipe_file import OWN, is_ensemble, read_table
 from classpulse.lab.train.augment import Augment
 from classpulse.lab.train.average import Averaging
-from classpulse.lab.train.kinds import Choice, check_ranges, parse_choice
+from classpulse.lab.train.kinds import Choice, parse_choice
 from classpulse.lab.train.losses import LOSSES, CrossEntropy, Loss
 from classpulse.lab.train.optim import OPTIMIZERS, AdamW, OptimizerSettings
 from classpulse.lab.train.rate import LearningRate
@@ -39,37 +41,6 @@ class DataSpec:
     sets: tuple[str, ...] = ("fer2013",)
     split: str = "official"
     dedup: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A number that somebody has reached with this recipe.
-
-    Args:
-        by: "source" or "ours".
-        metric, data: what was measured, and on what.
-        value: in [0, 1].
-        low, high: ends of the 95 % interval; 0 and 0 if none is known.
-        n: rows; 0 if unknown.
-        note: what else one has to know: epochs, minutes, commit.
-
-    Raises:
-        InputError: another `by`, or a number out of range.
-    """
-
-    by: str
-    metric: str
-    data: str
-    value: float
-    low: float = 0.0
-    high: float = 0.0
-    n: int = 0
-    note: str = ""
-
-    def __post_init__(self) -> None:
-        if self.by not in ("source", "ours"):
-            raise InputError(f"a claim is by 'source' or 'ours', not '{self.by}'")
-        check_ranges(value=(self.value, 0, 1), low=(self.low, 0, 1), high=(self.high, 0, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +86,7 @@ class Recipe:
         input: what the network eats.
         data: sets and split.
         balance: name in `lab.data.balance.BALANCINGS`, of the emotion labels.
+        groups: kind in `GROUP_BALANCINGS` and its settings, after `balance`; None leaves groups be.
         flip: the artefact averages the logits of a face and of its mirror image: twice the work.
         network: kind in `MODELS` and its settings.
         optimizer, rate, loss: kinds in `OPTIMIZERS`, `SCHEDULES` and `LOSSES`, with settings.
@@ -132,6 +104,7 @@ class Recipe:
     input: InputSpec
     data: DataSpec = field(default_factory=DataSpec)
     balance: str = "none"
+    groups: Choice[GroupBalance] | None = None
     flip: bool = True
     network: Choice[Any] = field(default_factory=lambda: Choice("residual-se", ResidualSettings()))
     optimizer: Choice[OptimizerSettings] = field(default_factory=lambda: Choice("adamw", AdamW()))
@@ -159,6 +132,7 @@ _KINDS: dict[str, tuple[Registry[Any], str]] = {
     "optimizer": (OPTIMIZERS, "adamw"),
     "rate": (SCHEDULES, "one-cycle"),
     "loss": (LOSSES, "cross-entropy"),
+    "groups": (GROUP_BALANCINGS, "weights"),
 }
 
 
@@ -170,9 +144,11 @@ def load_recipe(name_or_path: str, *, changes: Sequence[str] = ()) -> Recipe:
 
     Raises:
         InputError: the file or a change cannot be read, see `read_table`, or a key is unknown,
-            missing or of the wrong type (the key is named).
+            missing or of the wrong type (the key is named), or it is of an ensemble.
     """
     table = read_table(name_or_path, changes=changes)
+    if is_ensemble(table):
+        raise InputError(f"recipe {name_or_path} is of an ensemble: use classpulse combine")
     return _build_recipe(table, where=f"recipe {name_or_path}")
 
 
@@ -180,7 +156,8 @@ def recipe_table(recipe: Recipe) -> dict[str, Any]:
     """The whole recipe as plain values, every default written out; a file of it loads again."""
     table = asdict(recipe)
     for name in ("network", *_KINDS):
-        table[name] = {"kind": table[name]["kind"], **table[name]["settings"]}
+        if table[name] is not None:
+            table[name] = {"kind": table[name]["kind"], **table[name]["settings"]}
     return table
 
 
@@ -202,6 +179,8 @@ def _build_recipe(raw: dict[str, Any], *, where: str) -> Recipe:
     choices: dict[str, Any] = {}
     if "network" in raw:
         choices["network"] = _network(raw.pop("network"), where=f"{where}: network")
+    if raw.get("groups", ()) is None:  # as the recipe.json of a run without them has it
+        del raw["groups"]
     for name, (registry, default) in _KINDS.items():
         if name in raw:
             choices[name] = parse_choice(

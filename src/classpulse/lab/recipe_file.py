@@ -13,6 +13,7 @@ from classpulse.core.errors import InputError
 SUFFIX = ".toml"
 RESOLVED = ".json"  # as a run keeps it
 EXTENDS = "extends"
+MEMBERS = "members"  # only the recipe of an ensemble has them
 OWN = ("name", "summary", "claims")  # of one recipe alone, never of those that extend it
 
 
@@ -51,6 +52,11 @@ def read_table(name_or_path: str, *, changes: Sequence[str] = ()) -> dict[str, A
     for change in changes:
         table = _merge(table, _parse_change(change))
     return table
+
+
+def is_ensemble(table: Mapping[str, Any]) -> bool:
+    """Whether the table is the recipe of an ensemble, not of one network."""
+    return MEMBERS in table
 
 
 def _read_extended(name: str, folder: Path, seen: tuple[str, ...]) -> dict[str, Any]:

@@ -1,11 +1,18 @@
 """Progress of the lab's long work, on stderr."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 OnStep = Callable[[str, int, int], None]
 """Called with what is being done, what is done of it, and the whole."""
+
+REDRAW = 3.0  # seconds between two pictures of the bar of a training, see `epoch_bar`
 
 
 @contextmanager
@@ -14,6 +21,52 @@ def step_bar(*, quiet: bool) -> Iterator[OnStep]:
     if quiet or not sys.stderr.isatty():
         yield lambda what, done, whole: None
         return
+    with _open_bar(auto_refresh=True) as bar:
+        tasks = {}
+
+        def advance(what: str, done: int, whole: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=whole)
+            bar.update(tasks[what], completed=done, total=whole)
+
+        yield advance
+
+
+@contextmanager
+def epoch_bar(epochs: int) -> Iterator[Callable[[int, int, int], None]]:
+    """Two bars, of an epoch and of the whole run; nothing if nobody watches stderr.
+
+    What it gives is called with the epoch from 1, its steps done and all its steps. It draws by
+    itself every three seconds, not in a thread ten times a second, which would take the
+    processor from the training; after the last step of an epoch there is nothing to see.
+    """
+    if not sys.stderr.isatty():
+        yield lambda number, done, whole: None
+        return
+    with _open_bar(auto_refresh=False) as bar:
+        epoch = bar.add_task("reading data", total=None)
+        run = bar.add_task("whole run", visible=False)
+        current, drawn = 0, 0.0
+
+        def advance(number: int, done: int, whole: int) -> None:
+            nonlocal current, drawn
+            now = time.monotonic()
+            if now < drawn + REDRAW and number == current and done < whole:
+                return
+            if number != current:
+                current = number
+                bar.reset(epoch, total=whole, description=f"epoch {number}/{epochs}")
+            bar.update(epoch, completed=done)
+            bar.update(run, completed=(number - 1) * whole + done, total=epochs * whole)
+            for task in (epoch, run):  # the caller prints a line after an epoch: make room
+                bar.update(task, visible=done < whole)
+            bar.refresh()
+            drawn = now
+
+        yield advance
+
+
+def _open_bar(*, auto_refresh: bool) -> "Progress":
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -23,19 +76,14 @@ def step_bar(*, quiet: bool) -> Iterator[OnStep]:
         TimeRemainingColumn,
     )
 
-    columns = (
+    return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        auto_refresh=auto_refresh,
+        redirect_stdout=False,  # results go where they should, a file perhaps
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        tasks = {}
-
-        def advance(what: str, done: int, whole: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=whole)
-            bar.update(tasks[what], completed=done, total=whole)
-
-        yield advance

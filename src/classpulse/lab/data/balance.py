@@ -88,7 +88,7 @@ def balance_insert(faces: FaceSet, *, seed: int = SEED) -> Balanced:
     re-encoded as JPEG, also where its source was made that way itself; sources are never changed.
     """
     plan = plan_insert(faces.labels, len(faces.space))
-    return _insert(faces, plan, save_as_keras, "insert", np.random.default_rng(seed))
+    return insert_copies(faces, plan, save_as_keras, "insert", np.random.default_rng(seed))
 
 
 @BALANCINGS.register("insert-corrected")
@@ -99,7 +99,7 @@ def balance_insert_corrected(faces: FaceSet, *, seed: int = SEED) -> Balanced:
     """
     random = np.random.default_rng(seed)
     plan = plan_corrected(faces.labels, len(faces.space), random)
-    return _insert(faces, plan, _round, "insert-corrected", random)
+    return insert_copies(faces, plan, round_pixels, "insert-corrected", random)
 
 
 # --- which pictures ----------------------------------------------------------------------------
@@ -137,11 +137,11 @@ def plan_insert(labels: Labels, k: int) -> Labels:
 
 def plan_corrected(labels: Labels, k: int, random: np.random.Generator) -> Labels:
     """(m,) int64 rows to copy, as many as `plan_insert`: all rows of a class before any again."""
-    plan = [_cycle(members, missing, random) for members, missing in _gaps(labels, k)]
+    plan = [cycle_rows(members, missing, random) for members, missing in _gaps(labels, k)]
     return np.concatenate(plan).astype(np.int64)
 
 
-def _cycle(members: Labels, n: int, random: np.random.Generator) -> Labels:
+def cycle_rows(members: Labels, n: int, random: np.random.Generator) -> Labels:
     """(n,) members in one random order after another."""
     rounds = [random.permutation(members) for _ in range(-(-n // len(members)))]
     return np.concatenate([*rounds, members[:0]])[:n]
@@ -167,7 +167,7 @@ def _count(labels: Labels, k: int) -> Labels:
 # --- how they are made -------------------------------------------------------------------------
 
 
-def _insert(
+def insert_copies(
     faces: FaceSet,
     plan: Labels,
     save: Callable[[NDArray[np.float32]], Picture],
@@ -189,7 +189,8 @@ def _insert(
     return Balanced(whole, source, np.arange(len(source)) >= n, ones)
 
 
-def _round(image: NDArray[np.float32]) -> Picture:
+def round_pixels(image: NDArray[np.float32]) -> Picture:
+    """(h, w) or (h, w, 3) float32 in 0..255 -> uint8 of the same shape."""
     return np.rint(image).astype(np.uint8)
 
 

@@ -1,9 +1,11 @@
 """Annotations of faces from a CSV file: age, gender, glasses, light, whatever a column holds."""
 
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,8 @@ from classpulse.lab.data.heads import head_text, header_fields, read_head
 from classpulse.lab.data.text_tables import Table, load_table
 
 KEYS = ("row", "file")
+MISSING = ("", "na", "n/a", "nan", "null", "?")  # not "none", which "glasses" may mean
+SHOWN = 6  # groups of a column that a message lists
 
 
 def join_groups(faces: FaceSet, path: Path) -> FaceSet:
@@ -46,6 +50,63 @@ def join_groups(faces: FaceSet, path: Path) -> FaceSet:
             **{name: _spread(table.columns[name], places, len(faces)) for name in columns},
         },
     )
+
+
+class Groups(NamedTuple):
+    """A column: names in order, (n,) int64 place of each row's or -1, labeled rows of each."""
+
+    names: tuple[str, ...]
+    codes: NDArray[np.int64]
+    sizes: tuple[int, ...]
+
+
+def group_name(value: str | float | None) -> str:
+    """The group that an annotation names, empty for `MISSING` words, None and NaN."""
+    text = "" if value is None else str(value).strip()
+    return "" if text.lower() in MISSING else text
+
+
+def read_column(faces: FaceSet, column: str) -> NDArray[np.str_]:
+    """(n,) the group of every face, empty where it is unknown.
+
+    Raises:
+        InputError: the faces have no annotations, or not this column; those there are listed.
+    """
+    if not faces.groups:
+        raise InputError(f"{faces.name} has no annotations: give a CSV file of them with --groups")
+    if column not in faces.groups:
+        there = (f"{name} ({list_groups(values)})" for name, values in faces.groups.items())
+        raise InputError(f"{faces.name} has no column '{column}'; it has {', '.join(there)}")
+    return np.array([group_name(value) for value in faces.groups[column].tolist()], dtype=np.str_)
+
+
+def read_groups(faces: FaceSet, column: str, group: str = "") -> Groups:
+    """The groups of a column; with `group`, one that has to be among them.
+
+    Raises:
+        InputError: as `read_column`, the column has fewer than two groups, or not this one.
+    """
+    values = read_column(faces, column)
+    names, codes = np.unique(values, return_inverse=True)
+    unknown = int(len(names) > 0 and not names[0])  # the empty name comes first
+    groups = tuple(names[unknown:].tolist())
+    where, there = f"column '{column}' of {faces.name}", list_groups(values)
+    if len(groups) < 2:
+        raise InputError(f"{where} has {there or 'no group'}: balancing needs two groups")
+    if group and group not in groups:
+        raise InputError(f"{where} has no group '{group}'; it has {there}")
+    codes = codes.astype(np.int64) - unknown
+    labeled = codes[(codes >= 0) & (faces.labels >= 0)]
+    sizes = np.bincount(labeled, minlength=len(groups))
+    return Groups(groups, codes, tuple(sizes.tolist()))
+
+
+def list_groups(values: NDArray[np.str_]) -> str:
+    """ "adult 12, child 30": groups and rows, the largest first if there are many."""
+    counts = Counter(name for value in values.tolist() if (name := group_name(value)))
+    few = sorted(counts.items()) if len(counts) <= SHOWN else counts.most_common(SHOWN)
+    more = f" and {len(counts) - SHOWN} more" if len(counts) > SHOWN else ""
+    return ", ".join(f"{name} {n:,}" for name, n in few) + more
 
 
 def _only_key(names: list[str], path: Path) -> str:

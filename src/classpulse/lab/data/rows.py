@@ -1,4 +1,4 @@
-"""Choosing rows of a data set by mask or by position."""
+"""Choosing rows of a data set by mask or by position, and sharing out how many."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,3 +17,12 @@ def as_rows(rows: NDArray[np.bool_] | NDArray[np.int64], n: int) -> NDArray[np.i
     if rows.size and not 0 <= rows.min() <= rows.max() < n:
         raise ShapeError(f"positions {rows.min()}..{rows.max()}, there are 0..{n - 1}")
     return rows.astype(np.int64)
+
+
+def apportion(n: int, counts: NDArray[np.int64]) -> list[int]:
+    """`n` rows in proportion to (k,) counts, by largest remainder: no part is off by 1 or more."""
+    exact = n * counts / counts.sum()
+    parts = np.floor(exact).astype(np.int64)
+    rest = np.argsort(parts - exact, kind="stable")[: n - int(parts.sum())]
+    parts[rest] += 1
+    return [int(part) for part in parts]

@@ -21,6 +21,7 @@ from classpulse.lab.data.faces import FaceSet
 from classpulse.lab.data.fer2013 import USAGES
 
 FORMAT = 1  # of the manifest
+FOLD = "fold-"  # how the parts of a k-fold protocol begin
 SEED = 42  # of the thesis; every protocol that draws uses it unless told otherwise
 
 
@@ -129,7 +130,7 @@ def split_kfold(rows: Rows, *, seed: int = SEED) -> Parts:
     labelled = np.flatnonzero(rows.labels >= 0)
     folds = StratifiedKFold(10, shuffle=True, random_state=seed)
     parts = folds.split(labelled, rows.labels[labelled])
-    return {f"fold-{i}": np.sort(labelled[test]) for i, (_, test) in enumerate(parts)}
+    return {f"{FOLD}{i}": np.sort(labelled[test]) for i, (_, test) in enumerate(parts)}
 
 
 @PROTOCOLS.register("subject-disjoint")

@@ -2,7 +2,7 @@
 
 members = open_members(["runs/cnn-1", "runs/cnn-2"])
 probs = predict_members(members, valid.images)["emotion"]
-found = calibrate(RULES.get("greedy")(probs, truth, seed=42), probs, truth)
+found = calibrate(Greedy()(probs, truth, seed=42), probs, truth)
 card = export_ensemble(members, {"emotion": found}, out, about=About(...))
 """
 
@@ -23,8 +23,7 @@ from classpulse.core.errors import InputError, ModelError, ShapeError
 from classpulse.lab.ensemble.combination import Combination
 from classpulse.lab.ensemble.members import Member, find_head
 from classpulse.lab.ensemble.merge import merge_graphs
-from classpulse.lab.export import output_name, save_artefact
-from classpulse.lab.publish import OPEN_GATE
+from classpulse.lab.export import OPEN_GATE, output_name, save_artefact
 from classpulse.runtime.model import OnnxModel
 
 PARITY = 1e-5  # largest difference of a probability between the graph and numpy

@@ -1,13 +1,13 @@
 """Rules that find a `Combination` from the members' answers on labelled rows.
 
-combination = RULES.get("greedy")(probs, truth, seed=42)  # probs (m, n, k), truth (n,)
-combination.apply(probs)                                  # (n, k)
+combination = Greedy(steps=20)(probs, truth, seed=42)  # probs (m, n, k), truth (n,)
+combination.apply(probs)                               # (n, k)
 
 Fit on rows that no member was trained on: on its own training rows a member looks right and sure,
 and a rule believes it (the thesis' heads were trained there; seed-thesis E.5).
 """
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,29 +24,50 @@ from classpulse.lab.ensemble.combination import (
     Values,
     check_members,
 )
-from classpulse.lab.ensemble.stack import fit_stack
+from classpulse.lab.ensemble.stack import StackPlan, fit_stack
 from classpulse.lab.evaluate.metrics import HEAT_FLOOR
 
-GREEDY_STEPS = 50  # picks; weights are multiples of 1/50 at the finest
 FOLDS = 10
 STRENGTH = 0.01  # inverse of the L2 penalty on sums over rows (scikit-learn's C)
 
-RULES: Registry[Callable[..., Combination]] = Registry("ensemble rule")
-"""Name -> (probs (m, n, k), truth (n,), *, seed) -> `Combination`."""
+
+class Rule(ABC):
+    """Settings of a rule; subclasses are frozen dataclasses."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def __call__(self, probs: Probs, truth: Labels, *, seed: int = SEED) -> Combination:
+        """The combination that fits the answers (m, n, k) to the labels (n,), -1 for none.
+
+        Raises:
+            ShapeError: see `check_members`.
+            InputError: too few rows of a label.
+        """
+
+
+RULES: Registry[type[Rule]] = Registry("ensemble rule")
 
 
 @RULES.register("mean")
-def fit_mean(probs: Probs, truth: Labels, *, seed: int = SEED) -> Combination:
+@dataclass(frozen=True, slots=True)
+class Mean(Rule):
     """Every member counts the same; the labels are only checked."""
-    check_members(probs, truth)
-    m, _, k = probs.shape
-    return Combination("mean", m, k, np.full(m, 1 / m))
+
+    def __call__(self, probs: Probs, truth: Labels, *, seed: int = SEED) -> Combination:
+        check_members(probs, truth)
+        m, _, k = probs.shape
+        return Combination("mean", m, k, np.full(m, 1 / m))
 
 
 @RULES.register("weighted")
-def fit_weighted(probs: Probs, truth: Labels, *, seed: int = SEED) -> Combination:
+@dataclass(frozen=True, slots=True)
+class Weighted(Rule):
     """Members weigh as much as they are accurate, see `accuracy_weights`."""
-    return Combination("weighted", len(probs), probs.shape[2], accuracy_weights(probs, truth))
+
+    def __call__(self, probs: Probs, truth: Labels, *, seed: int = SEED) -> Combination:
+        m, _, k = probs.shape
+        return Combination("weighted", m, k, accuracy_weights(probs, truth))
 
 
 def accuracy_weights(probs: Probs, truth: Labels) -> Values:
@@ -59,17 +80,24 @@ def accuracy_weights(probs: Probs, truth: Labels) -> Values:
 
 
 @RULES.register("stack")
-def fit_thesis_stack(probs: Probs, truth: Labels, *, seed: int = SEED) -> Combination:
+@dataclass(frozen=True, slots=True)
+class Stack(StackPlan, Rule):
     """The thesis' head on the mean, with a fifth of the rows held out; see `fit_stack`."""
-    train, valid = _hold_out(probs, truth, seed=seed)
-    return fit_stack(*train, valid=valid, seed=seed)
+
+    def __call__(self, probs: Probs, truth: Labels, *, seed: int = SEED) -> Combination:
+        train, valid = _hold_out(probs, truth, seed=seed)
+        return fit_stack(*train, valid=valid, plan=self, seed=seed)
 
 
 @RULES.register("weighted-stack")
-def fit_thesis_weighted_stack(probs: Probs, truth: Labels, *, seed: int = SEED) -> Combination:
+@dataclass(frozen=True, slots=True)
+class WeightedStack(StackPlan, Rule):
     """The same on the mean weighted by the accuracies on the fifth held out."""
-    train, valid = _hold_out(probs, truth, seed=seed)
-    return fit_stack(*train, valid=valid, weights=accuracy_weights(*valid), seed=seed)
+
+    def __call__(self, probs: Probs, truth: Labels, *, seed: int = SEED) -> Combination:
+        train, valid = _hold_out(probs, truth, seed=seed)
+        weights = accuracy_weights(*valid)
+        return fit_stack(*train, valid=valid, weights=weights, plan=self, seed=seed)
 
 
 def _hold_out(
@@ -85,29 +113,37 @@ def _hold_out(
 
 
 @RULES.register("greedy")
-def fit_greedy(
-    probs: Probs, truth: Labels, *, seed: int = SEED, steps: int = GREEDY_STEPS
-) -> Combination:
+@dataclass(frozen=True, slots=True)
+class Greedy(Rule):
     """Forward selection with replacement (Caruana et al. 2004, sections 2 and 2.1).
 
     Each step adds the member that makes the mean best: by accuracy, then by log-likelihood where
     accuracies are equal. The best of the steps is kept, so that on these rows the result is never
     worse than the best member, which is the first step.
+
+    Args:
+        steps: picks; weights are multiples of 1 / steps at the finest.
     """
-    if steps < 1:
-        raise InputError(f"steps = {steps}: greedy selection needs 1 or more")
-    known = check_members(probs, truth)
-    voices, labels = probs[:, known].astype(np.float64), truth[known]
-    picks = np.zeros(len(probs))
-    total, best, chosen = np.zeros(voices.shape[1:]), (-1.0, -np.inf), picks
-    for step in range(1, steps + 1):
-        scores = [_score((total + voice) / step, labels) for voice in voices]
-        pick = max(range(len(scores)), key=scores.__getitem__)
-        picks[pick] += 1
-        total = total + voices[pick]
-        if scores[pick] > best:
-            best, chosen = scores[pick], picks.copy()
-    return Combination("greedy", len(probs), probs.shape[2], chosen / chosen.sum())
+
+    steps: int = 50
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise InputError(f"steps = {self.steps}: greedy selection needs 1 or more")
+
+    def __call__(self, probs: Probs, truth: Labels, *, seed: int = SEED) -> Combination:
+        known = check_members(probs, truth)
+        voices, labels = probs[:, known].astype(np.float64), truth[known]
+        picks = np.zeros(len(probs))
+        total, best, chosen = np.zeros(voices.shape[1:]), (-1.0, -np.inf), picks
+        for step in range(1, self.steps + 1):
+            scores = [_score((total + voice) / step, labels) for voice in voices]
+            pick = max(range(len(scores)), key=scores.__getitem__)
+            picks[pick] += 1
+            total = total + voices[pick]
+            if scores[pick] > best:
+                best, chosen = scores[pick], picks.copy()
+        return Combination("greedy", len(probs), probs.shape[2], chosen / chosen.sum())
 
 
 def _score(probs: Values, truth: Labels) -> tuple[float, float]:
@@ -133,9 +169,16 @@ class OutOfFold:
 
 
 @RULES.register("out-of-fold")
-def fit_out_of_fold(probs: Probs, truth: Labels, *, seed: int = SEED) -> Combination:
+@dataclass(frozen=True, slots=True)
+class Regression(Rule):
     """Logistic regression on the members' log-probabilities, see `stack_out_of_fold`."""
-    return stack_out_of_fold(probs, truth, seed=seed).combination
+
+    folds: int = FOLDS
+    strength: float = STRENGTH
+
+    def __call__(self, probs: Probs, truth: Labels, *, seed: int = SEED) -> Combination:
+        found = stack_out_of_fold(probs, truth, seed=seed, folds=self.folds, strength=self.strength)
+        return found.combination
 
 
 def stack_out_of_fold(

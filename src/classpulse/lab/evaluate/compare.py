@@ -124,14 +124,15 @@ def compare_models(
     drawn = draw_paired(truth, first, second, k, seed=seed)
     metrics = {"accuracy": accuracy_of, "macro_f1": macro_f1_of}
     accuracy, macro_f1 = (
-        _difference(name, float(of(counts[0])), float(of(counts[1])), of(drawn[0]) - of(drawn[1]))
+        difference_of(name, float(of(counts[0])), float(of(counts[1])), of(drawn[0]) - of(drawn[1]))
         for name, of in metrics.items()
     )
     mcnemar = score_mcnemar(first == truth, second == truth, method=method)
     return Comparison(len(truth), accuracy, macro_f1, mcnemar)
 
 
-def _difference(metric: str, first: float, second: float, draws: Values) -> Difference:
+def difference_of(metric: str, first: float, second: float, draws: Values) -> Difference:
+    """Two values and (m,) paired bootstrap draws of first - second."""
     interval = interval_of(first - second, draws)
     below, above = (draws <= 0).sum() + 1, (draws >= 0).sum() + 1
     p = min(1.0, 2 * min(below, above) / (len(draws) + 1))

@@ -11,6 +11,7 @@ import numpy as np
 
 from classpulse.core.errors import ShapeError
 from classpulse.core.records import Interval
+from classpulse.lab.data.groups import group_name
 from classpulse.lab.evaluate.classification import labeled_confusion, labeled_rows
 from classpulse.lab.evaluate.resample import (
     PAIRED_RESAMPLES,
@@ -24,7 +25,6 @@ from classpulse.lab.evaluate.resample import (
 )
 
 FEWEST = 30  # rows below which a group is flagged and takes no part in the gaps
-MISSING = ("", "na", "n/a", "nan", "null", "?")  # not "none", which "glasses" may mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def score_groups(
 
     Args:
         column: name of the annotation, for messages and reports.
-        values: (n,) the annotation of each row; `MISSING` words, None and NaN are unknown.
+        values: (n,) the annotation of each row; words of `MISSING`, None and NaN are unknown.
         truth: (n,) labels in 0..k-1, -1 for no label.
         predicted: (n,) in 0..k-1.
 
@@ -101,7 +101,7 @@ def score_groups(
     if len(values) != len(truth):
         raise ShapeError(f"column '{column}' has {len(values)} rows but there are {len(truth)}")
     known = labeled_rows(truth, k, predicted)
-    names = np.array([_name(value) for value in values])
+    names = np.array([group_name(value) for value in values])
     present = known & (names != "")
     if not present.any():
         raise ShapeError(f"column '{column}' has no value in any row with a label")
@@ -117,12 +117,6 @@ def score_groups(
     rows = tuple(_row(name, counts[name], drawn[name]) for name in counts)
     missing = int((known & ~present).sum())
     return GroupReport(column, rows, _gaps(rows, counts, drawn, seed), missing)
-
-
-def _name(value: str | float | None) -> str:
-    """The group's name, empty for a missing value."""
-    text = "" if value is None else str(value).strip()
-    return "" if text.lower() in MISSING else text
 
 
 def _row(name: str, confusion: Counts, draws: Counts) -> GroupRow:

@@ -91,6 +91,21 @@ def _per_class(
     }
 
 
+def describe_rates(name: str, found: Evaluation) -> str:
+    """Text: averages of one head with their 95 % intervals, then a line for each label."""
+    averages = {"accuracy": found.accuracy, "macro F1": found.macro_f1}
+    spans = [f"{k} {v.value:.4f} [{v.low:.4f}, {v.high:.4f}]" for k, v in averages.items()]
+    rates = ("precision", "recall", "f1")
+    lines = [
+        f"{name}: n = {found.n:,}, {', '.join(spans)}, ECE {found.ece:.4f}",
+        " " * 12 + "".join(f"{rate:>11}" for rate in (*rates, "n")),
+    ]
+    for label, row in found.per_class.items():
+        shares = "".join(f"{row[rate]:>11.4f}" for rate in rates)
+        lines.append(f"{label:<12}{shares}{row['n']:>11,.0f}")
+    return "\n".join(lines)
+
+
 def expected_calibration_error(probs: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
     """Mean gap between confidence and accuracy over equal-width bins (Naeini et al. 2015)."""
     confidence = probs.max(axis=1)

@@ -55,22 +55,25 @@ def draw_learning_curves(rows: Sequence[LogRow]) -> "Figure":
     for axes in (left, right):
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _mark_sides(axes, rows)
+        mark_sides(axes, rows)
     figure.legend(loc="outside upper right", ncols=len(heads))
     return figure
 
 
-def _mark_sides(axes: "Axes", rows: Sequence[LogRow]) -> None:
-    """A line where training goes on with larger faces."""
+def mark_sides(axes: "Axes", rows: Sequence[LogRow]) -> None:
+    """A line where training goes on with larger faces; text that would meet another goes lower."""
+    last, down = -float(len(rows)), 0
     for before, after in pairwise(rows):
         if before["side"] != after["side"]:
             at = (before["number"] + after["number"]) / 2
+            down = down + 11 if at - last < 0.15 * len(rows) else 0
+            last = at
             axes.axvline(at, color=MUTED, linewidth=1, linestyle=":")
             axes.annotate(
                 f"{after['side']} px",
                 (at, 1),
                 xycoords=("data", "axes fraction"),
-                xytext=(3, -1),
+                xytext=(3, -1 - down),
                 textcoords="offset points",
                 va="top",
                 fontsize=8,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from classpulse.core.errors import InputError
 from classpulse.core.records import Interval
-from classpulse.lab.data.splits import PROTOCOLS, SEED, Rows
+from classpulse.lab.data.splits import FOLD, SEED, Rows, draw_split
 
 KFOLD = "kfold-10"
 
@@ -26,12 +26,26 @@ class Fold:
     valid: NDArray[np.int64]
 
 
-def iterate_folds(rows: Rows, *, protocol: str = KFOLD, seed: int = SEED) -> Iterator[Fold]:
+def iterate_folds(
+    rows: Rows, *, protocol: str = KFOLD, seed: int = SEED, name: str = "the data"
+) -> Iterator[Fold]:
     """Every part of a k-fold protocol is validation once, the others train.
 
     Rows without a label are in no fold.
+
+    Args:
+        name: of the data, for messages.
+
+    Raises:
+        InputError: the protocol is unknown or has no folds, or there are too few rows.
     """
-    parts = list(PROTOCOLS.get(protocol)(rows, seed=seed).values())
+    split = draw_split(protocol, rows, seed=seed, name=name)
+    if not all(part.startswith(FOLD) for part in split):
+        raise InputError(
+            f"the split '{protocol}' has no folds but {', '.join(split)}: choose '{KFOLD}', for "
+            f"example with --set data.split={KFOLD}"
+        )
+    parts = list(split.values())
     for number, valid in enumerate(parts):
         others = [part for i, part in enumerate(parts) if i != number]
         yield Fold(number, np.sort(np.concatenate(others)), valid)

@@ -1,8 +1,8 @@
 """Run a face recipe: data in, checkpoints and a log out, the best weights kept."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,130 +11,181 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from classpulse.core.card import InputSpec
-from classpulse.core.errors import InputError
+from classpulse.core.errors import InputError, ShapeError
 from classpulse.lab.data.balance import BALANCINGS
 from classpulse.lab.data.faces import FaceSet
+from classpulse.lab.data.group_balance import balance_groups
+from classpulse.lab.evaluate.resample import accuracy_of, count_confusion, macro_f1_of
 from classpulse.lab.models.base import FaceModel
 from classpulse.lab.models.registry import build_model
 from classpulse.lab.outputs import save_text
-from classpulse.lab.recipe import Recipe, changed_keys, recipe_table
+from classpulse.lab.recipe import Recipe, recipe_table
 from classpulse.lab.train.augment import shrink
-from classpulse.lab.train.loop import Epoch, Training, Validate, fit
+from classpulse.lab.train.checkpoint import save_state
+from classpulse.lab.train.epoch import EpochResult, Resumed
+from classpulse.lab.train.folder import BEST, CHECKPOINT, RESOLVED, check_run
+from classpulse.lab.train.logs import (
+    LOG,
+    Row,
+    RunLog,
+    best_epoch,
+    log_row,
+    merge_rows,
+    open_log,
+    read_log,
+)
+from classpulse.lab.train.loop import OnTrainStep, Training, Validate, fit
 from classpulse.lab.train.losses import multi_head_loss
-from classpulse.lab.train.sources import load_parts
+from classpulse.lab.train.sources import FaceParts, load_parts
 from classpulse.lab.train.targets import HEAD_SPACES, hard_labels, soft_targets
 from classpulse.vision.image import prepare
 
-
-@dataclass(frozen=True, slots=True)
-class EpochResult:
-    """An `Epoch` with the validation accuracy of every head, and whether it is the best so far."""
-
-    epoch: Epoch
-    accuracy: dict[str, float]
-    best: bool
+logger = logging.getLogger(__name__)
 
 
 def train_faces(
-    recipe: Recipe, *, paths: Mapping[str, Path], votes: Path | None, out: Path, resume: bool
+    recipe: Recipe,
+    *,
+    paths: Mapping[str, Path],
+    votes: Path | None,
+    groups: Path | None = None,
+    out: Path,
+    resume: bool,
+    on_step: OnTrainStep | None = None,
+    tensorboard: bool = False,
 ) -> Iterator[EpochResult]:
-    """Train `recipe` on the training part of its split, validating on the validation part.
-
-    Writes into `out`: `recipe.json` (resolved), `checkpoint.pt` (every epoch, resumable),
-    `best.pt` (full-size weights with the best validation accuracy of the first head),
-    `log.jsonl`.
+    """Train `recipe` on data from these paths; everything else as `train_parts`.
 
     Args:
-        paths, votes: as `load_parts` takes them.
-        resume: go on with a run that is there; a new one is begun either way.
+        paths, votes, groups: as `load_parts` takes them.
 
     Raises:
-        InputError: the data files are missing or malformed, there is a run and `resume` is not
-            set, or it is of another recipe.
+        InputError: the data files are missing or malformed, or as `train_parts`.
     """
-    _check_run(out, recipe, resume=resume)
-    parts = load_parts(recipe, paths, votes)
-    model = build_network(recipe)
+    check_run(out, recipe, resume=resume)  # before the data are read, which may take long
+    parts = load_parts(recipe, paths, votes, groups=groups)
+    yield from train_parts(
+        recipe, parts, out=out, resume=resume, on_step=on_step, tensorboard=tensorboard
+    )
+
+
+def train_parts(
+    recipe: Recipe,
+    parts: FaceParts,
+    *,
+    out: Path,
+    resume: bool,
+    on_step: OnTrainStep | None = None,
+    tensorboard: bool = False,
+) -> Iterator[EpochResult]:
+    """Train `recipe` on the training part, validating on the validation part.
+
+    Writes into `out`: `recipe.json` (resolved), `checkpoint.pt` (every epoch, resumable),
+    `best.pt` (full-size weights with the best validation accuracy of the first head), and the
+    logs of `lab.train.logs`. An epoch counts as soon as the checkpoint has it; whatever a kill
+    keeps from being written after that is written when the run goes on.
+
+    Args:
+        resume: go on with a run that is there; a new one is begun either way.
+        on_step: called after every step.
+        tensorboard: write its events too.
+
+    Raises:
+        InputError: there is a run and `resume` is not set, or it is of another recipe.
+        OutputError: a file cannot be written.
+    """
+    check_run(out, recipe, resume=resume)
+    model, heads = build_network(recipe), list(recipe.heads)
     data = build_training(parts.train, recipe)
-    out.mkdir(parents=True, exist_ok=True)
-    save_text(json.dumps(recipe_table(recipe), indent=2), out / "recipe.json")
-    full_side = recipe.input.height
-    first = next(iter(recipe.heads))
-    best = _best_so_far(out / "log.jsonl", head=first, full_side=full_side)
     validate = build_validation(parts.valid, recipe)
-    for epoch in fit(model, data, recipe, out / "checkpoint.pt", validate=validate):
-        accuracy = {head: epoch.metrics[head] for head in recipe.heads}
-        better = epoch.side == full_side and accuracy[first] > best
-        if better:
-            best = accuracy[first]
-            torch.save(epoch.model.state_dict(), out / "best.pt")
-        row = {
-            "number": epoch.number,
-            "side": epoch.side,
-            "loss": epoch.loss,
-            "lr": epoch.lr,
-            "seconds": epoch.seconds,
-            "accuracy": accuracy,
-            "val_loss": epoch.metrics["val_loss"],
-        }
-        with (out / "log.jsonl").open("a") as log:
-            log.write(json.dumps(row) + "\n")
-        yield EpochResult(epoch, accuracy, better)
+    out.mkdir(parents=True, exist_ok=True)
+    save_text(json.dumps(recipe_table(recipe), indent=2), out / RESOLVED)
+    with open_log(out, tensorboard=tensorboard) as log:
+        for epoch in fit(
+            model,
+            data,
+            recipe,
+            out / CHECKPOINT,
+            validate=validate,
+            on_step=on_step,
+            on_resume=lambda kept: _repair(out, recipe, log, kept),
+        ):
+            row = log_row(epoch.numbers(), heads)
+            best = _is_best([*log.rows, row], recipe)
+            if best:
+                save_state(epoch.model.state_dict(), out / BEST)
+            log.append(row)
+            yield EpochResult(epoch, row["accuracy"], best, row["macro_f1"])
 
 
-def _check_run(out: Path, recipe: Recipe, *, resume: bool) -> None:
-    """Nothing there is overwritten or gone on from by mistake."""
-    kept = out / "recipe.json"
-    if not (out / "checkpoint.pt").exists():
-        return
-    if not resume:
-        raise InputError(f"{out} has a run: go on with --resume, or give another --run")
-    try:
-        old = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else None
-    except ValueError:
-        old = None
-    now = json.loads(json.dumps(recipe_table(recipe)))
-    changed = changed_keys(old, now) if isinstance(old, dict) else []
-    if changed:
-        raise InputError(
-            f"{out} was begun with another recipe ({', '.join(changed)}): give the same, another "
-            f"--run, or delete {kept} to go on with this one"
-        )
+def _repair(out: Path, recipe: Recipe, log: RunLog, kept: Resumed) -> None:
+    """Make logs and best weights agree with the checkpoint, wherever a kill came between."""
+    own = [log_row(numbers, list(recipe.heads)) for numbers in kept.history]
+    old = len(own) < kept.number and (out / LOG).exists()  # begun by a version without history
+    log.begin(merge_rows(read_log(out / LOG) if old else [], own, until=kept.number))
+    lost = kept.number - len(log.rows)
+    if lost:
+        logger.warning("%s has no row for %d of its %d epochs", out / LOG, lost, kept.number)
+    if log.rows and log.rows[-1]["number"] == kept.number and _is_best(log.rows, recipe):
+        save_state(kept.network().state_dict(), out / BEST)
+
+
+def _is_best(rows: Sequence[Row], recipe: Recipe) -> bool:
+    """Whether the last of these epochs is the best at full side."""
+    first = next(iter(recipe.heads))
+    return best_epoch(rows, head=first, side=recipe.input.height) == rows[-1]["number"]
 
 
 def build_training(train: FaceSet, recipe: Recipe) -> Training:
-    """Faces and targets of a recipe, balanced by the labels of the set.
+    """Faces and targets of a recipe, balanced by the labels of the set and then by its groups.
 
-    Class weights hold for the heads that have the set's own label space.
+    Class weights hold for the heads that have the set's own label space, those of groups for all.
     """
-    balanced = BALANCINGS.get(recipe.balance)(train, seed=recipe.schedule.seed)
-    smoothing = recipe.schedule.label_smoothing
+    seed, smoothing = recipe.schedule.seed, recipe.schedule.label_smoothing
+    how = None if recipe.groups is None else recipe.groups.settings
+    classes = BALANCINGS.get(recipe.balance)(train, seed=seed)
+    grouped = balance_groups(classes, how, seed=seed)
+    balanced, row_weights = grouped.balanced, torch.from_numpy(grouped.weights)
+    targets = _targets(balanced.faces, recipe.heads, smoothing=smoothing)
     weighted = bool((balanced.class_weights != 1).any())
     weights = torch.from_numpy(balanced.class_weights)
     return Training(
         x=prepare_all(balanced.faces, recipe.input),
-        targets=_targets(balanced.faces, recipe.heads, smoothing=smoothing),
+        targets={head: t * row_weights[:, None] for head, t in targets.items()},
         class_weights={
             head: weights
             for head in recipe.heads
             if weighted and HEAD_SPACES[head] == balanced.faces.space
         },
-        sampled=balanced.faces.labels if balanced.sampled else None,
+        sampled=grouped.sampled,
     )
 
 
 def build_validation(valid: FaceSet, recipe: Recipe) -> Validate:
-    """(network, side) -> accuracy by head, ``val_loss``, and ``val_accuracy`` of the first head."""
+    """(network, side) -> metrics of the validation part.
+
+    Accuracy as ``HEAD`` and macro F1 as ``HEAD_macro_f1`` of every head, ``val_loss``, and
+    ``val_accuracy`` of the first head.
+
+    Raises:
+        InputError: no face has a label for one of the heads.
+    """
     x = prepare_all(valid, recipe.input)
     targets = _targets(valid, recipe.heads, smoothing=recipe.schedule.label_smoothing)
     truth = {head: hard_labels(valid, head) for head in recipe.heads}
+    for head, labels in truth.items():
+        if not (labels >= 0).any():
+            raise InputError(f"no face of {valid.name} has a label to validate '{head}' on")
 
     def validate(model: nn.Module, side: int) -> dict[str, float]:
         logits = predict_logits(model, shrink(x, side), flip=False)
-        scores = {
-            head: _accuracy(logits[head].argmax(dim=1).numpy(), labels)
-            for head, labels in truth.items()
-        }
+        scores: dict[str, float] = {}
+        for head, labels in truth.items():
+            known, k = labels >= 0, len(HEAD_SPACES[head])
+            predicted = logits[head].argmax(dim=1).numpy()
+            confusion = count_confusion(labels[known], predicted[known], k)
+            scores[head] = float(accuracy_of(confusion))
+            scores[f"{head}_macro_f1"] = float(macro_f1_of(confusion))
         loss = multi_head_loss(logits, targets, recipe.heads, loss=recipe.loss.settings)
         return {**scores, "val_accuracy": next(iter(scores.values())), "val_loss": loss.item()}
 
@@ -161,7 +212,18 @@ def build_network(recipe: Recipe) -> FaceModel:
 
 def prepare_all(faces: FaceSet, spec: InputSpec) -> Tensor:
     """(n, c, h, w) float32: every face through the same `prepare` as at inference."""
-    return torch.from_numpy(np.stack([prepare(image, spec) for image in faces.images]))
+    return prepare_images(faces.images, spec)
+
+
+def prepare_images(images: NDArray[np.uint8], spec: InputSpec) -> Tensor:
+    """The same for face crops (n, h, w) or (n, h, w, 3) uint8, n of 1 or more.
+
+    Raises:
+        ShapeError: pictures of another kind, or none.
+    """
+    if not len(images):
+        raise ShapeError("no pictures: needs (n, h, w) or (n, h, w, 3) uint8 with n of 1 or more")
+    return torch.from_numpy(np.stack([prepare(image, spec) for image in images]))
 
 
 def predict_logits(
@@ -183,16 +245,3 @@ def predict_logits(
             for head, values in logits.items():
                 parts.setdefault(head, []).append(values)
     return {head: torch.cat(chunks) for head, chunks in parts.items()}
-
-
-def _accuracy(predicted: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
-    known = truth >= 0
-    return float((predicted[known] == truth[known]).mean())
-
-
-def _best_so_far(log: Path, *, head: str, full_side: int) -> float:
-    if not log.exists():
-        return 0.0
-    rows = [json.loads(line) for line in log.read_text().splitlines()]
-    full = (row["accuracy"][head] for row in rows if row["side"] == full_side)
-    return max(full, default=0.0)

@@ -12,8 +12,8 @@ from classpulse.core.labels import FER2013_7
 from classpulse.lab.data.dedup import find_repeats
 from classpulse.lab.data.faces import FaceSet, concat_faces, truth_in, without_blank
 from classpulse.lab.data.layouts import LAYOUTS, find_layout, load_faces
-from classpulse.lab.data.splits import ROLES, Rows, draw_split
-from classpulse.lab.recipe import Recipe
+from classpulse.lab.data.splits import FOLD, ROLES, Rows, draw_split
+from classpulse.lab.recipe import DataSpec, Recipe
 from classpulse.lab.train.targets import HEAD_SPACES
 
 NEEDED = ("train", "valid")
@@ -43,7 +43,13 @@ def parse_paths(given: Sequence[str]) -> dict[str, Path]:
     return paths
 
 
-def load_parts(recipe: Recipe, paths: Mapping[str, Path], votes: Path | None = None) -> FaceParts:
+def load_parts(
+    recipe: Recipe,
+    paths: Mapping[str, Path],
+    votes: Path | None = None,
+    *,
+    groups: Path | None = None,
+) -> FaceParts:
     """The parts of a recipe's split, blank training pictures left out.
 
     Sets after the first go to the training part unless they have parts of their own, as the thesis
@@ -52,27 +58,50 @@ def load_parts(recipe: Recipe, paths: Mapping[str, Path], votes: Path | None = N
     Args:
         paths: name in ``[data] sets`` -> file or folder in any layout of `LAYOUTS`.
         votes: ``fer2013new.csv``, for the sets that have FER+ votes.
+        groups: CSV of annotations of the first set, see `join_groups`; others have none.
 
     Raises:
-        InputError: a set of the recipe has no path or a path no set, the data are malformed, or
-            the split gives no training or validation part.
+        InputError: a set of the recipe has no path or a path no set, the data are malformed, the
+            split gives no training or validation part, or there are annotations and the recipe
+            has no use for them.
     """
-    how = recipe.data
-    if set(paths) != set(how.sets):
-        needs = " ".join(f"--data {name}=PATH" for name in how.sets)
-        raise InputError(f"recipe {recipe.name} needs {needs}, not {', '.join(paths) or 'nothing'}")
-    sets = [_load(paths[name], votes) for name in how.sets]
-    faces = sets[0] if len(sets) == 1 else _merge(sets)
-    labels = truth_in(faces, HEAD_SPACES[next(iter(recipe.heads))])
-    further = np.arange(len(faces)) >= len(sets[0]) if len(sets) > 1 else None
+    if groups is not None and recipe.groups is None:
+        raise InputError(
+            f"{groups} would change nothing: recipe {recipe.name} has no table [groups]; give "
+            "--set groups.kind=weights --set groups.column=NAME, or leave --groups out"
+        )
+    head, seed = next(iter(recipe.heads)), recipe.schedule.seed
+    return load_split(
+        recipe.data, paths, votes, groups=groups, head=head, seed=seed, name=recipe.name
+    )
+
+
+def load_split(
+    how: DataSpec,
+    paths: Mapping[str, Path],
+    votes: Path | None,
+    *,
+    groups: Path | None = None,
+    head: str,
+    seed: int,
+    name: str,
+) -> FaceParts:
+    """As `load_parts`, by the labels of `head` for the recipe called `name`."""
+    faces, further = load_merged(how, paths, votes, groups=groups, name=name)
+    labels = truth_in(faces, HEAD_SPACES[head])
     rows = Rows(labels, faces.part, faces.subject, further)
-    split = draw_split(how.split, rows, seed=recipe.schedule.seed, name=faces.name)
+    split = draw_split(how.split, rows, seed=seed, name=faces.name)
     parts = {
         role: faces.take(chosen, name=_name(faces, chosen, role, how.split))
         for role, chosen in split.items()
         if role in ROLES and len(chosen)
     }
     absent = [role for role in NEEDED if role not in parts]
+    if any(name.startswith(FOLD) for name in split):
+        raise InputError(
+            f"the split '{how.split}' has folds, no parts to learn from and to choose the epoch "
+            "on: train it fold by fold with classpulse crossval"
+        )
     if absent:
         raise InputError(
             f"the split '{how.split}' of {faces.name} gives no part '{absent[0]}' to "
@@ -82,15 +111,43 @@ def load_parts(recipe: Recipe, paths: Mapping[str, Path], votes: Path | None = N
     train = without_blank(parts["train"])
     held_out = [parts[role] for role in ("valid", "test") if role in parts]
     if how.dedup:
-        train = _without_repeats(train, held_out)
+        train = without_repeats(train, held_out)
     return FaceParts(train, parts["valid"], parts.get("test"))
 
 
-def _load(path: Path, votes: Path | None) -> FaceSet:
+def load_merged(
+    how: DataSpec,
+    paths: Mapping[str, Path],
+    votes: Path | None,
+    *,
+    groups: Path | None = None,
+    name: str,
+) -> tuple[FaceSet, NDArray[np.bool_] | None]:
+    """The data sets of the recipe called `name` as one, and which rows (n,) are of further sets.
+
+    Args:
+        paths, votes, groups: as `load_parts` takes them.
+
+    Raises:
+        InputError: a set of the recipe has no path or a path no set, or the data are malformed.
+    """
+    if set(paths) != set(how.sets):
+        needs = " ".join(f"--data {one}=PATH" for one in how.sets)
+        raise InputError(f"recipe {name} needs {needs}, not {', '.join(paths) or 'nothing'}")
+    annotated = [groups, *(None for _ in how.sets[1:])]
+    sets = [_load(paths[name], votes, csv) for name, csv in zip(how.sets, annotated, strict=True)]
+    if len(sets) == 1:
+        return sets[0], None
+    faces = _merge(sets)
+    return faces, np.arange(len(faces)) >= len(sets[0])
+
+
+def _load(path: Path, votes: Path | None, groups: Path | None) -> FaceSet:
     if not path.exists():
         raise InputError(f"{path} does not exist: give a file or folder with labelled faces")
     layout = find_layout(path)
-    return load_faces(path, layout=layout, votes=votes if LAYOUTS.get(layout).voted else None)
+    voted = votes if LAYOUTS.get(layout).voted else None
+    return load_faces(path, layout=layout, votes=voted, groups=groups)
 
 
 def _merge(sets: list[FaceSet]) -> FaceSet:
@@ -110,7 +167,7 @@ def _name(faces: FaceSet, rows: NDArray[np.int64], role: str, split: str) -> str
     return f"{faces.name} {role} of {split}"
 
 
-def _without_repeats(train: FaceSet, held_out: list[FaceSet]) -> FaceSet:
+def without_repeats(train: FaceSet, held_out: list[FaceSet]) -> FaceSet:
     """The training faces that do not stand in a held-out part, to the byte or to the eye."""
     repeated = np.zeros(len(train), dtype=np.bool_)
     for part in held_out:

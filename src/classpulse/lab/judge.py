@@ -1,0 +1,40 @@
+"""The numbers of a card: an artefact measured on every held-out part of its split."""
+
+from classpulse.core.card import Metric
+from classpulse.core.records import Interval
+from classpulse.lab.data.faces import FaceSet, repeated_in
+from classpulse.lab.evaluate.metrics import evaluate_scores
+from classpulse.lab.evaluate.predictors import predict_heads
+from classpulse.lab.train.sources import FaceParts
+from classpulse.lab.train.targets import hard_labels
+from classpulse.runtime.model import OnnxModel
+
+
+def judge_parts(model: OnnxModel, parts: FaceParts) -> list[Metric]:
+    """Accuracy and macro F1 of every head on the test part, if any, then on the validation part.
+
+    A part of which pictures also stand in training is measured a second time without them.
+    """
+    judged = [part for part in (parts.test, parts.valid) if part is not None]
+    found = [metric for part in judged for metric in _judge(model, part)]
+    for part in judged:
+        fresh = ~repeated_in(part, parts.train)
+        if fresh.any() and not fresh.all():
+            found += _judge(model, part.take(fresh, name=f"{part.name} without repeats"))
+    return found
+
+
+def ece_metric(head: str, ece: Interval, n: int, data: str) -> Metric:
+    """The entry of a card for `cross_fitted_ece`."""
+    value, low, high = (round(v, 4) for v in (ece.value, ece.low, ece.high))
+    return Metric("ece, cross-fitted halves", head, value, low, high, n, data)
+
+
+def _judge(model: OnnxModel, faces: FaceSet) -> list[Metric]:
+    found: list[Metric] = []
+    for head, scores in predict_heads(model, faces.images).items():
+        result = evaluate_scores(scores, hard_labels(faces, head))
+        for name, value in (("accuracy", result.accuracy), ("macro_f1", result.macro_f1)):
+            low, high = round(value.low, 4), round(value.high, 4)
+            found.append(Metric(name, head, round(value.value, 4), low, high, result.n, faces.name))
+    return found

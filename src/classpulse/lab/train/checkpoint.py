@@ -1,0 +1,104 @@
+"""The state of a run on disk: written whole or not at all; a damaged or foreign one is refused."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import Generator, nn
+
+from classpulse.core.errors import InputError, OutputError
+from classpulse.lab.outputs import new_file
+from classpulse.lab.train.epoch import Numbers
+
+UNREADABLE = (OSError, RuntimeError, KeyError, ValueError, TypeError, EOFError, UnpicklingError)
+
+
+def save_state(state: Mapping[str, Any], path: Path) -> None:
+    """`torch.save` in one step: at every moment there is the old file or the new one.
+
+    Raises:
+        OutputError: it cannot be written, for example because the disk is full.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with new_file(path) as aside:
+        try:
+            torch.save(state, aside)
+        except RuntimeError as error:  # what torch makes of a full disk or a folder of others
+            first = (str(error).splitlines() or [repr(error)])[0][:80]
+            raise OutputError(
+                f"cannot write {path} ({first}): check that there is room and that the folder may "
+                "be written to, then go on with --resume"
+            ) from None
+
+
+def save_checkpoint(
+    path: Path,
+    parts: Mapping[str, Any],
+    *,
+    epoch: int,
+    history: Sequence[Numbers],
+    generator: Generator,
+) -> None:
+    """Everything that a run needs to go on as if it had not been interrupted.
+
+    Args:
+        parts: name -> what has a `state_dict`.
+        epoch: the last that is finished.
+        history: finished epochs, so that no log can know more or less than the weights.
+        generator: of order and augmentation; torch's own state, of dropout, is taken besides.
+
+    Raises:
+        OutputError: as `save_state`.
+    """
+    state = {name: part.state_dict() for name, part in parts.items()}
+    state |= {"epoch": epoch, "history": list(history)}
+    state |= {"augment": generator.get_state(), "dropout": torch.get_rng_state()}
+    save_state(state, path)
+
+
+def load_checkpoint(
+    path: Path, parts: Mapping[str, Any], *, generator: Generator
+) -> tuple[int, list[Numbers]]:
+    """Put a checkpoint into `parts` and both random states; its epoch and history.
+
+    The epoch is 0 when there is no file. The history is empty where the version that began the run
+    kept none.
+
+    Raises:
+        InputError: it is damaged, or of another recipe or version.
+    """
+    if not path.exists():
+        return 0, []
+    try:
+        state = torch.load(path, weights_only=True)
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        generator.set_state(state["augment"])
+        torch.set_rng_state(state["dropout"])
+        return int(state["epoch"]), list(state.get("history", ()))
+    except UNREADABLE as error:
+        first = (str(error).splitlines() or [repr(error)])[0][:80]
+        raise InputError(
+            f"cannot go on from {path} ({type(error).__name__}: {first}): it is damaged, or of "
+            "another recipe; give another --run, or delete the folder and begin anew"
+        ) from None
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Put weights that `save_state` wrote into a network.
+
+    Raises:
+        InputError: there is no such file, it is damaged, or of another network.
+    """
+    if not path.exists():
+        raise InputError(f"{path} does not exist: train first, or give a file of saved weights")
+    try:
+        network.load_state_dict(torch.load(path, weights_only=True))
+    except UNREADABLE as error:
+        first = (str(error).splitlines() or [repr(error)])[0][:80]
+        raise InputError(
+            f"{path} has no weights of this network ({type(error).__name__}: {first}): give a file "
+            "of the same recipe"
+        ) from None

@@ -1,0 +1,39 @@
+"""The folder of a run: what its files are called, and when one may be gone on from."""
+
+import json
+from pathlib import Path
+
+from classpulse.core.errors import InputError
+from classpulse.lab.recipe import Recipe, changed_keys, recipe_table
+
+CHECKPOINT, BEST, RESOLVED = "checkpoint.pt", "best.pt", "recipe.json"
+
+
+def check_run(out: Path, recipe: Recipe, *, resume: bool) -> None:
+    """Nothing there is overwritten or gone on from by mistake.
+
+    Raises:
+        InputError: there is a run and `resume` is not set, it is of another recipe, or there are
+            best weights without the checkpoint of their run.
+    """
+    kept = out / RESOLVED
+    if not (out / CHECKPOINT).exists():
+        if (out / BEST).exists():
+            raise InputError(
+                f"{out} has trained weights, {BEST}, but no checkpoint to go on from: give "
+                f"another --run, or move {BEST} away to begin anew"
+            )
+        return
+    if not resume:
+        raise InputError(f"{out} has a run: go on with --resume, or give another --run")
+    try:
+        old = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else None
+    except ValueError:
+        old = None
+    now = json.loads(json.dumps(recipe_table(recipe)))
+    changed = changed_keys(old, now) if isinstance(old, dict) else []
+    if changed:
+        raise InputError(
+            f"{out} was begun with another recipe ({', '.join(changed)}): give the same, another "
+            f"--run, or delete {kept} to go on with this one"
+        )

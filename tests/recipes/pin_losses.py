@@ -1,0 +1,40 @@
+"""Write losses.json: what two steps of every shipped recipe gave, to be found again.
+
+python tests/recipes/pin_losses.py [RECIPE ...]
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from classpulse.lab.book import Checked, check_ensemble, check_recipe, open_recipe
+from classpulse.lab.recipe import Recipe
+from classpulse.lab.recipe_file import recipe_names
+
+FILE = Path(__file__).parent / "losses.json"
+
+
+def check(name: str) -> Checked:
+    """Two steps of a recipe, or the parts of an ensemble."""
+    recipe = open_recipe(name)
+    return check_recipe(recipe) if isinstance(recipe, Recipe) else check_ensemble(recipe)
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    pinned = json.loads(FILE.read_text()) if FILE.exists() else {}
+    known = recipe_names()
+    for name in sys.argv[1:] or known:
+        found = check(name)
+        losses = [round(loss, 5) for loss in found.losses]
+        pinned[name] = {"parameters": found.parameters, "losses": losses}
+        rows = ",\n".join(
+            f"  {json.dumps(one)}: {json.dumps(pinned[one])}" for one in known if one in pinned
+        )
+        FILE.write_text("{\n" + rows + "\n}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
