@@ -41,7 +41,7 @@ def test_every_option_named_in_the_docs_exists() -> None:
     options = set(re.findall(r"(--[a-z][a-z-]+)", text))
     shown = "".join(
         CliRunner().invoke(cli.app, [command, "--help"], env={"COLUMNS": "200"}).output
-        for command in ("analyze", "evaluate", "train")
+        for command in ("analyze", "evaluate", "train", "combine", "search", "bias")
     )
     assert {option for option in options if option not in shown} == set()
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,6 +27,7 @@ from classpulse.lab.search.folds import (  # noqa: E402
     parse_folds,
     summarize_folds,
 )
+from classpulse.lab.search.study import mean_over_folds  # noqa: E402
 from classpulse.lab.train.loop import Training  # noqa: E402
 from classpulse.lab.train.run import build_network  # noqa: E402
 from classpulse.lab.train.sources import load_parts  # noqa: E402
@@ -228,6 +230,14 @@ def test_bad_input_is_one_line(
 def test_numbers_of_folds_are_read(numbers: list[int]) -> None:
     assert parse_folds(",".join(map(str, numbers))) == numbers
     assert parse_folds("") == []
+
+
+def test_some_of_the_folds_have_the_interval_of_their_split() -> None:
+    results = [build_result(i, value) for i, value in enumerate(SOURCE)]  # 90 rows train, 10 score
+    whole, some = (summarize_folds(r)["accuracy"] for r in (results, results[:3]))
+    assert whole == mean_over_folds(SOURCE)
+    spread = np.std(SOURCE[:3], ddof=1) * (1 / 3 + 1 / 9) ** 0.5
+    assert some.high - some.value == pytest.approx(4.3027 * spread, rel=1e-4)  # t, 2 degrees
 
 
 @settings(max_examples=40, deadline=None)

@@ -170,7 +170,7 @@ def read_trials(run: Path) -> list[dict[str, str]]:
 
 
 def test_a_search_leaves_a_table_and_a_recipe_to_train(
-    command: Any, stripes: Path, tmp_path: Path
+    command: Any, stripes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ("--data", f"fer2013={stripes}")
     run = tmp_path / "run ?#%41"  # nothing of a URL
@@ -192,6 +192,7 @@ def test_a_search_leaves_a_table_and_a_recipe_to_train(
     assert (
         not list(run.glob("**/checkpoint.pt")) and len(list(run.glob("trial-*/*/log.jsonl"))) == 2
     )
+    monkeypatch.setattr(search_module, "save_plots", lambda records, out: None)  # slow
     again = command("search", tmp_path / "tiny.toml", *words, *how, "--trials", 2)
     assert again.code == 3 and "has a study: go on with --resume" in again.err
     assert again.err.count("\n") == 1

@@ -99,7 +99,8 @@ def summarize_folds(results: Sequence[FoldResult]) -> dict[str, Interval]:
     """
     columns = {name: [r.scores[name] for r in results] for name in SCORES}
     columns[FLATTERED] = [r.best_accuracy for r in results]
-    return {name: mean_over_folds(values) for name, values in columns.items()}
+    ratio = sum(r.n for r in results) / sum(r.n_train for r in results)
+    return {name: mean_over_folds(values, ratio=ratio) for name, values in columns.items()}
 
 
 def describe_fold(result: FoldResult) -> str:

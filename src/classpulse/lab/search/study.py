@@ -51,12 +51,15 @@ def iterate_folds(
         yield Fold(number, np.sort(np.concatenate(others)), valid)
 
 
-def mean_over_folds(values: Sequence[float]) -> Interval:
+def mean_over_folds(values: Sequence[float], *, ratio: float | None = None) -> Interval:
     """Mean of k values with the 95 % interval of the corrected resampled t-test.
 
     The folds share most of their training rows, so their values are not independent and the usual
     s / sqrt(k) is too small: the variance is multiplied by 1/k + 1/(k - 1), the second term being
     validation rows over training rows (Nadeau and Bengio 2003, section 3.3).
+
+    Args:
+        ratio: validation rows over training rows, if the values are of some of the folds only.
 
     Raises:
         InputError: fewer than two values, or one that is not finite.
@@ -67,6 +70,7 @@ def mean_over_folds(values: Sequence[float]) -> Interval:
     if k < 2 or not np.isfinite(values).all():
         raise InputError(f"values {list(values)}: an interval needs two or more finite numbers")
     mean = float(np.mean(values))
-    error = float(np.std(values, ddof=1)) * (1 / k + 1 / (k - 1)) ** 0.5
+    shared = 1 / (k - 1) if ratio is None else ratio
+    error = float(np.std(values, ddof=1)) * (1 / k + shared) ** 0.5
     reach = float(t.ppf(0.975, k - 1)) * error
     return Interval(mean, mean - reach, mean + reach)
