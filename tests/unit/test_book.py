@@ -102,3 +102,18 @@ def test_a_file_is_not_overwritten(command: Any, tmp_path: Path) -> None:
 def test_a_claim_is_a_share_by_somebody(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Claim(**{"by": "ours", "metric": "accuracy", "data": "x", "value": 0.5} | fields)
+
+
+def test_a_family_is_drawn_against_the_settings_in_which_it_differs(
+    command: Any, tmp_path: Path
+) -> None:
+    drawn = command("recipes", "plot", "aied-b", "--out", tmp_path / "study.svg")
+    assert drawn.code == 0, drawn.err
+    svg = (tmp_path / "study.svg").read_text()
+    assert all(name in svg for name in ("channels", "blocks", "kernel", "accuracy"))
+
+
+@pytest.mark.parametrize("prefix", ["thesis-cnn", "face-", "none-"])
+def test_what_is_no_family_is_not_drawn(command: Any, tmp_path: Path, prefix: str) -> None:
+    result = command("recipes", "plot", prefix, "--out", tmp_path / "study.png")
+    assert result.code == 3 and "needs two or more of one kind" in result.err

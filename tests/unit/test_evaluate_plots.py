@@ -39,7 +39,6 @@ LOG = [
     {"number": i, "side": 32 if i < 3 else 48, "loss": 2 / i, "accuracy": {"emotion": i / 9}}
     for i in range(1, 6)
 ]
-RUNS = [{"kernel": k, "blocks": b, "accuracy": 0.5 + k / 100} for k in (3, 5) for b in (1, 2)]
 
 
 def robustness_rows() -> list[RobustnessRow]:
@@ -68,10 +67,6 @@ FIGURES: dict[str, tuple[Callable[[], Any], str]] = {
     "robustness": (lambda: plots.draw_robustness({"tiny": robustness_rows()}), "sigma, pixels"),
     "groups": (lambda: plots.draw_groups([GROUPS]), "teen (n = 10)"),
     "learning": (lambda: plots_training.draw_learning_curves(LOG), "48 px"),
-    "hyperparameters": (
-        lambda: plots_training.draw_hyperparameters(RUNS, {"kernel": "kernel size, pixels"}),
-        "kernel size, pixels",
-    ),
     "embedding": (
         lambda: plots_training.draw_embedding(
             RANDOM.normal(size=(90, 2)).astype(np.float32) * 0 + np.arange(90)[:, None],

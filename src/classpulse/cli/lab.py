@@ -179,3 +179,13 @@ def recipes_claim(
 ) -> None:
     """Our numbers of a run, as tables for its recipe."""
     typer.echo(import_lab("book").claim_run(run, artefact, hardware=hardware), nl=False)
+
+
+@recipes_app.command("plot")
+def recipes_plot(
+    prefix: Annotated[str, typer.Argument(help="Of the names of a family, for example aied-b.")],
+    out: Annotated[Path, typer.Option(help="Figure, .png or .svg.")],
+    by: Annotated[str, typer.Option(help="source or ours.")] = "source",
+) -> None:
+    """Accuracy of a family of recipes against the settings in which they differ."""
+    typer.echo(import_lab("book").plot_family(prefix, out, by=by))

@@ -12,12 +12,21 @@ import torch
 
 from classpulse.core.card import load_card
 from classpulse.core.errors import InputError
-from classpulse.lab.claims import Claim, claim_of, claims_toml, pick_claim, training_seconds
+from classpulse.lab.claims import (
+    Claim,
+    claim_of,
+    claims_toml,
+    pick_claim,
+    training_seconds,
+)
 from classpulse.lab.ensemble.recipe import EnsembleRecipe, ensemble_table, load_ensemble_recipe
+from classpulse.lab.evaluate.figures import save_figure
+from classpulse.lab.evaluate.plots_study import draw_settings
 from classpulse.lab.models.base import count_parameters, l2_penalty
 from classpulse.lab.outputs import save_text
 from classpulse.lab.recipe import Recipe, load_recipe, recipe_table
 from classpulse.lab.recipe_file import is_ensemble, read_recipe_text, read_table, recipe_names
+from classpulse.lab.search.records import rows_from_claims
 from classpulse.lab.train.losses import multi_head_loss
 from classpulse.lab.train.optim import build_optimizer, set_lr
 from classpulse.lab.train.run import build_network
@@ -168,6 +177,32 @@ def claim_run(run: Path, artefact: Path, *, hardware: str) -> str:
     seed = load_recipe(str(run / "recipe.json")).schedule.seed
     card = load_card(artefact / "card.json")
     return claims_toml(claim_of(card, training_seconds(run), seed=seed, hardware=hardware))
+
+
+def plot_family(prefix: str, out: Path, *, by: str) -> Path:
+    """Draw the accuracies that one party claims against the settings in which a family differs.
+
+    Args:
+        prefix: of the recipes' names, such as "aied-b"; all of one kind of network.
+        out: .png or .svg.
+        by: "source" or "ours".
+
+    Raises:
+        InputError: fewer than two such claims, several kinds of network, or nothing differs.
+    """
+    family = [open_recipe(name) for name in recipe_names() if name.startswith(prefix)]
+    claimed = [r for r in family if isinstance(r, Recipe) and pick_claim(r.claims, by)]
+    claimed = [r for r in claimed if r.data.split == claimed[0].data.split]  # no k-fold means
+    kinds = {recipe.network.kind for recipe in claimed}
+    if len(claimed) < 2 or len(kinds) > 1:
+        raise InputError(
+            f"recipes '{prefix}...' with an accuracy by '{by}': {len(claimed)}, of the networks "
+            f"{', '.join(sorted(kinds)) or 'none'}; needs two or more of one kind"
+        )
+    tables = [dataclasses.asdict(recipe.network.settings) for recipe in claimed]
+    varied = [key for key in tables[0] if len({repr(table[key]) for table in tables}) > 1]
+    rows = rows_from_claims(claimed, varied, by=by)
+    return save_figure(draw_settings(rows, {key: key for key in varied}), out)
 
 
 def describe_recipes(recipes: list[dict[str, Any]]) -> str:

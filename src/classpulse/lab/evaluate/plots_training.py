@@ -81,39 +81,6 @@ def mark_sides(axes: "Axes", rows: Sequence[LogRow]) -> None:
             )
 
 
-@styled
-def draw_hyperparameters(
-    runs: Sequence[Mapping[str, float]], settings: Mapping[str, str], *, metric: str = "accuracy"
-) -> "Figure":
-    """A metric against each setting: a dot for every run, a line through the means.
-
-    Args:
-        runs: settings and metric (a share in [0, 1]) of every run.
-        settings: key in `runs` -> label with unit, such as {"kernel": "kernel size, pixels"}.
-        metric: key in `runs`.
-    """
-    figure, panels = build_axes(2.5 * len(settings) + 0.5, 2.7, columns=len(settings), share_y=True)
-    low, high = range_of([run[metric] for run in runs], step=0.05)
-    for i, (axes, (key, label)) in enumerate(zip(panels, settings.items(), strict=True)):
-        values = sorted({run[key] for run in runs})
-        at = {value: x for x, value in enumerate(values)}  # even steps: 16, 32, 64 are not
-        means = [float(np.mean([r[metric] for r in runs if r[key] == v])) for v in values]
-        axes.plot(range(len(values)), means, color=tone(i), linewidth=1.5, zorder=1)
-        axes.plot(
-            [at[run[key]] for run in runs],
-            [run[metric] for run in runs],
-            marker(i),
-            color=tone(i),
-            markeredgewidth=0,
-            alpha=0.5,
-        )
-        axes.set_xticks(range(len(values)), [f"{value:g}" for value in values])
-        axes.set(xlabel=label, xlim=(-0.5, len(values) - 0.5))
-        percent_axis(axes, metric.replace("_", " "), low=low, high=high)
-        axes.label_outer()
-    return figure
-
-
 def embed_tsne(features: NDArray[np.float32], *, seed: int = 0) -> NDArray[np.float32]:
     """t-SNE (van der Maaten and Hinton 2008) of (n, d) features into (n, 2), n >= 5.
 

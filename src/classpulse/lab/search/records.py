@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from classpulse.core.records import Interval
+from classpulse.lab.claims import pick_claim
 from classpulse.lab.recipe import Recipe
 
 COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
@@ -98,9 +99,8 @@ def rows_from_claims(
     rows = []
     for recipe in recipes:
         settings = recipe.network.settings
-        claims = [c for c in recipe.claims if c.by == by and c.metric == metric]
-        if claims and all(hasattr(settings, key) for key in keys):
-            one = claims[0]
+        one = pick_claim(recipe.claims, by, metric=metric)
+        if one is not None and all(hasattr(settings, key) for key in keys):
             ends = (one.low, one.high) if one.high else (one.value, one.value)
             rows.append(
                 StudyRow({key: getattr(settings, key) for key in keys}, Interval(one.value, *ends))
