@@ -1,6 +1,7 @@
 """From parsed JSON or TOML to frozen dataclasses, every name and type checked on the way."""
 
 import dataclasses
+import types
 import typing
 from typing import Any
 
@@ -12,8 +13,8 @@ def build_dataclass(
 ) -> Any:
     """Build the dataclass `kind` from a table of plain values.
 
-    Fields may be dataclasses, tuples (from lists), dicts with text keys, numbers, text or bool;
-    a whole number is taken for a float.
+    Fields may be dataclasses, tuples (from lists), dicts with text keys, numbers, text or bool, or
+    one of these or None; a whole number is taken for a float.
 
     Args:
         kind: a dataclass type with annotations of those kinds.
@@ -48,6 +49,11 @@ def _convert(
     hint: Any, value: Any, *, where: str, error: type[ClassPulseError], partial: bool
 ) -> Any:
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):  # X | None
+        if value is None:
+            return None
+        [hint] = [one for one in inner if one is not types.NoneType]
+        return _convert(hint, value, where=where, error=error, partial=partial)
     if dataclasses.is_dataclass(hint):
         return build_dataclass(
             typing.cast("type", hint), value, where=where, error=error, partial=partial

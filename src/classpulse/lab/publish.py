@@ -74,7 +74,7 @@ def publish(
     temperatures, calibrated = _calibrate(network, parts.valid, recipe)
     sha256 = export_onnx(network, recipe, temperatures, out / "model.onnx")
     heads = build_heads(temperatures)
-    card = _card(recipe, network, heads, sha256, learned=_learned(parts))
+    card = _card(recipe, network, heads, sha256, learned=_learned(recipe, parts))
     save_artefact(out, card)
     model = OnnxModel(str(out), threads=2)
     fitted, curves = fit_gate(model, parts.valid) if gate else (OPEN_GATE, {})
@@ -162,12 +162,15 @@ def _card(
     )
 
 
-def _learned(parts: FaceParts) -> str:
+def _learned(recipe: Recipe, parts: FaceParts) -> str:
     train, valid = parts.train, parts.valid
     votes = " with FER+ votes" if train.votes is not None else ""
+    taught = "" if recipe.teach is None else f"; {recipe.teach.describe()}"
+    how = recipe.groups
+    grouped = "" if how is None else f"; groups of {how.settings.column} balanced"
     return (
-        f"{train.name} ({len(train):,} pictures that are not blank){votes}; epoch, temperatures "
-        f"and gate chosen on {valid.name}"
+        f"{train.name} ({len(train):,} pictures that are not blank){votes}{taught}{grouped}; "
+        f"epoch, temperatures and gate chosen on {valid.name}"
     )
 
 

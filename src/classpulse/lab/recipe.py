@@ -26,6 +26,7 @@ from classpulse.lab.train.optim import OPTIMIZERS, AdamW, OptimizerSettings
 from classpulse.lab.train.rate import LearningRate
 from classpulse.lab.train.schedule import SCHEDULES, OneCycle
 from classpulse.lab.train.stopping import Stopping
+from classpulse.lab.train.teach import Teaching
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,7 @@ class Recipe:
         flip: the artefact averages the logits of a face and of its mirror image: twice the work.
         network: kind in `MODELS` and its settings.
         optimizer, rate, loss: kinds in `OPTIMIZERS`, `SCHEDULES` and `LOSSES`, with settings.
+        teach: models that give part of every target; None for labels alone.
         schedule, averaging, stopping, augment: see there.
         claims: numbers reached with it.
 
@@ -110,6 +112,7 @@ class Recipe:
     optimizer: Choice[OptimizerSettings] = field(default_factory=lambda: Choice("adamw", AdamW()))
     rate: Choice[LearningRate] = field(default_factory=lambda: Choice("one-cycle", OneCycle()))
     loss: Choice[Loss] = field(default_factory=lambda: Choice("cross-entropy", CrossEntropy()))
+    teach: Teaching | None = None
     schedule: Schedule = field(default_factory=Schedule)
     averaging: Averaging = field(default_factory=Averaging)
     stopping: Stopping = field(default_factory=Stopping)
@@ -179,10 +182,8 @@ def _build_recipe(raw: dict[str, Any], *, where: str) -> Recipe:
     choices: dict[str, Any] = {}
     if "network" in raw:
         choices["network"] = _network(raw.pop("network"), where=f"{where}: network")
-    if raw.get("groups", ()) is None:  # as the recipe.json of a run without them has it
-        del raw["groups"]
     for name, (registry, default) in _KINDS.items():
-        if name in raw:
+        if raw.get(name) is not None:  # None as the recipe.json of a run without groups has it
             choices[name] = parse_choice(
                 registry, raw.pop(name), default=default, where=f"{where}: {name}"
             )

@@ -38,6 +38,7 @@ from classpulse.lab.train.loop import OnTrainStep, Training, Validate, fit
 from classpulse.lab.train.losses import multi_head_loss
 from classpulse.lab.train.sources import FaceParts, load_parts
 from classpulse.lab.train.targets import HEAD_SPACES, hard_labels, soft_targets
+from classpulse.lab.train.teach import ask_teachers, blend_targets
 from classpulse.vision.image import prepare
 
 logger = logging.getLogger(__name__)
@@ -145,13 +146,16 @@ def build_training(train: FaceSet, recipe: Recipe) -> Training:
     how = None if recipe.groups is None else recipe.groups.settings
     classes = BALANCINGS.get(recipe.balance)(train, seed=seed)
     grouped = balance_groups(classes, how, seed=seed)
-    balanced, row_weights = grouped.balanced, torch.from_numpy(grouped.weights)
+    balanced, row_weights = grouped.balanced, grouped.weights
     targets = _targets(balanced.faces, recipe.heads, smoothing=smoothing)
+    if recipe.teach is not None:
+        taught = ask_teachers(recipe.teach, balanced.faces, recipe.heads)
+        targets = blend_targets(targets, taught, share=recipe.teach.share)
     weighted = bool((balanced.class_weights != 1).any())
     weights = torch.from_numpy(balanced.class_weights)
     return Training(
         x=prepare_all(balanced.faces, recipe.input),
-        targets={head: t * row_weights[:, None] for head, t in targets.items()},
+        targets={head: torch.from_numpy(t * row_weights[:, None]) for head, t in targets.items()},
         class_weights={
             head: weights
             for head in recipe.heads
@@ -171,7 +175,8 @@ def build_validation(valid: FaceSet, recipe: Recipe) -> Validate:
         InputError: no face has a label for one of the heads.
     """
     x = prepare_all(valid, recipe.input)
-    targets = _targets(valid, recipe.heads, smoothing=recipe.schedule.label_smoothing)
+    soft = _targets(valid, recipe.heads, smoothing=recipe.schedule.label_smoothing)
+    targets = {head: torch.from_numpy(t) for head, t in soft.items()}
     truth = {head: hard_labels(valid, head) for head in recipe.heads}
     for head, labels in truth.items():
         if not (labels >= 0).any():
@@ -192,10 +197,10 @@ def build_validation(valid: FaceSet, recipe: Recipe) -> Validate:
     return validate
 
 
-def _targets(faces: FaceSet, heads: Iterable[str], *, smoothing: float) -> dict[str, Tensor]:
-    return {
-        head: torch.from_numpy(soft_targets(faces, head, smoothing=smoothing)) for head in heads
-    }
+def _targets(
+    faces: FaceSet, heads: Iterable[str], *, smoothing: float
+) -> dict[str, NDArray[np.float32]]:
+    return {head: soft_targets(faces, head, smoothing=smoothing) for head in heads}
 
 
 def build_network(recipe: Recipe) -> FaceModel:

@@ -1,0 +1,90 @@
+"""Distillation: part of every target is what trained models say of the picture.
+
+Hinton et al. 2015, section 2, with the teachers asked once, about the picture as it is, before
+training; the student sees it augmented. With a teacher of its own kind this is a born-again round
+(Furlanello et al. 2018).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classpulse.core.errors import InputError
+from classpulse.lab.data.faces import FaceSet
+from classpulse.lab.evaluate.metrics import heat
+from classpulse.lab.evaluate.predictors import predict_heads
+from classpulse.lab.train.kinds import check_ranges
+from classpulse.lab.train.targets import HEAD_SPACES
+from classpulse.runtime.model import OnnxModel
+
+Probs = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Teaching:
+    """Who teaches, and how much of a target is theirs.
+
+    Args:
+        teachers: artefacts by shipped name or folder; their answers are averaged.
+        share: of the target, from 0 (labels alone) to 1 (teachers alone).
+        temperature: above 1 flattens what the teachers say.
+
+    Raises:
+        InputError: no teacher, or a number out of range.
+    """
+
+    teachers: tuple[str, ...]
+    share: float = 0.5
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.teachers:
+            raise InputError("teach needs teachers: artefacts by shipped name or folder")
+        check_ranges(share=(self.share, 0, 1), temperature=(self.temperature, 0.1, 100))
+
+    def describe(self) -> str:
+        """For the card."""
+        return f"{self.share:.0%} of each target from {', '.join(self.teachers)}"
+
+
+def ask_teachers(how: Teaching, faces: FaceSet, heads: Iterable[str]) -> dict[str, Probs]:
+    """Mean answers of the teachers, {head: (n, k)}, for those of `heads` that all of them have.
+
+    Raises:
+        InputError: they share none of the heads, or mean other labels by one.
+        ModelError: an artefact cannot be used.
+    """
+    models = {spec: OnnxModel(spec) for spec in how.teachers}
+    shared = [head for head in heads if all(_has(model, head) for model in models.values())]
+    if not shared:
+        raise InputError(
+            f"the teachers {', '.join(how.teachers)} share none of the heads {', '.join(heads)}"
+        )
+    for spec, model in models.items():
+        for head in shared:
+            found, wanted = model.card.head(head).space, HEAD_SPACES[head].name
+            if found != wanted:
+                raise InputError(f"teacher {spec}: head '{head}' has {found}, needs {wanted}")
+    answers = [predict_heads(model, faces.images) for model in models.values()]
+    return {
+        head: heat(np.mean([one[head].probs for one in answers], axis=0), how.temperature)
+        for head in shared
+    }
+
+
+def _has(model: OnnxModel, head: str) -> bool:
+    return any(head == one.name for one in model.card.heads)
+
+
+def blend_targets(
+    targets: Mapping[str, Probs], taught: Mapping[str, Probs], *, share: float
+) -> dict[str, Probs]:
+    """Targets (n, k) of which `share` is the teachers'; rows keep their mass, 0 without a label."""
+    return {
+        head: t
+        if head not in taught
+        else (1 - share) * t + share * t.sum(axis=1, keepdims=True) * taught[head]
+        for head, t in targets.items()
+    }

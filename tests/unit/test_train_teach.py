@@ -1,0 +1,86 @@
+"""Distillation: part of every target is what trained models say."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from builders import SPEC
+
+torch = pytest.importorskip("torch")
+
+from classpulse.core.errors import InputError, ModelError  # noqa: E402
+from classpulse.lab.evaluate.predictors import predict_heads  # noqa: E402
+from classpulse.lab.recipe import Recipe, load_recipe  # noqa: E402
+from classpulse.lab.train.run import build_training  # noqa: E402
+from classpulse.lab.train.sources import load_parts  # noqa: E402
+from classpulse.lab.train.teach import Teaching, ask_teachers, blend_targets  # noqa: E402
+from classpulse.runtime.model import OnnxModel  # noqa: E402
+
+torch.set_num_threads(1)
+RECIPE = Recipe("tiny", "A recipe for tests.", {"emotion": 1.0, "state": 0.5}, SPEC)
+
+
+def train_part(fer: Path, ferplus: Path) -> Any:
+    return load_parts(RECIPE, {"fer2013": fer}, ferplus).train
+
+
+def test_targets_are_shared_with_the_teacher(fer: Path, ferplus: Path) -> None:
+    faces = train_part(fer, ferplus)
+    alone = build_training(faces, RECIPE).targets
+    how = Teaching(("face-base",), share=0.25)
+    taught = build_training(faces, replace(RECIPE, teach=how)).targets
+    said = predict_heads(OnnxModel("face-base"), faces.images)
+    mass = alone["state"].sum(dim=1)
+    assert 0 < int((mass == 0).sum()) < len(mass)  # some have no state
+    assert torch.allclose(taught["state"].sum(dim=1), mass, atol=1e-5)
+    expected = 0.75 * alone["emotion"].numpy() + 0.25 * said["emotion"].probs
+    assert np.allclose(taught["emotion"].numpy(), expected, atol=1e-5)
+
+
+def test_teachers_are_averaged_and_flattened(fer: Path, ferplus: Path) -> None:
+    faces = train_part(fer, ferplus)
+    one = ask_teachers(Teaching(("face-base",)), faces, ["emotion"])["emotion"]
+    twice = ask_teachers(Teaching(("face-base", "face-base")), faces, ["emotion"])["emotion"]
+    assert np.allclose(one, twice, atol=1e-5)
+    flat = ask_teachers(Teaching(("face-base",), temperature=4.0), faces, ["emotion"])["emotion"]
+    assert (flat.max(axis=1) < one.max(axis=1)).all()
+    assert np.allclose(flat.sum(axis=1), 1, atol=1e-4)
+
+
+def test_a_head_that_nobody_teaches_keeps_its_labels() -> None:
+    targets = {"emotion": np.eye(7, dtype=np.float32), "state": np.eye(4, dtype=np.float32)}
+    blended = blend_targets(targets, {"emotion": np.full((7, 7), 1 / 7, np.float32)}, share=1.0)
+    assert np.array_equal(blended["state"], targets["state"])
+    assert np.allclose(blended["emotion"], 1 / 7)
+
+
+def test_teachers_that_know_none_of_the_heads_are_refused(fer: Path, ferplus: Path) -> None:
+    with pytest.raises(InputError, match="face-base share none of the heads engagement"):
+        ask_teachers(Teaching(("face-base",)), train_part(fer, ferplus), ["engagement"])
+
+
+def test_an_unknown_teacher_is_refused(fer: Path, ferplus: Path) -> None:
+    with pytest.raises(ModelError, match="nobody"):
+        ask_teachers(Teaching(("nobody",)), train_part(fer, ferplus), ["emotion"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("teach.teachers=[]", "teach needs teachers"),
+        ('teach={ teachers = ["face-base"], share = 2.0 }', "share = 2.0: needs a number"),
+        ('teach={ teachers = ["face-base"], heat = 2.0 }', r"unknown \['heat'\]"),
+    ],
+)
+def test_wrong_teaching_is_refused(change: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_recipe("face-base", changes=[change])
+
+
+def test_a_recipe_names_its_teachers() -> None:
+    given = 'teach={ teachers = ["face-base"], share = 0.3 }'
+    recipe = load_recipe("face-base", changes=[given])
+    assert recipe.teach == Teaching(("face-base",), share=0.3)
+    assert recipe.teach.describe() == "30% of each target from face-base"
