@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,6 +38,21 @@ def save_text(text: str, path: Path) -> None:
     """
     with new_file(path) as aside:
         aside.write_text(text, encoding="utf-8", newline="")
+
+
+def save_texts(texts: Mapping[str, str], folder: Path) -> dict[str, Path]:
+    """Write text files, each in one step, into a folder that is made if need be: name -> path.
+
+    Raises:
+        OutputError: the folder or a file cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write to {folder}: {error.strerror}") from None
+    for name, text in texts.items():
+        save_text(text, folder / name)
+    return {name: folder / name for name in texts}
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from typing import Any
 from markupsafe import Markup
 
 from classpulse import __version__
-from classpulse.core.errors import OutputError
 from classpulse.lab.evaluate.figures import inline_svg, render_svg
 from classpulse.lab.evaluate.groups import FEWEST
 from classpulse.lab.evaluate.plots_bias import draw_bias
@@ -21,7 +20,7 @@ from classpulse.lab.evaluate.report_sections import (
     reach,
     with_ends,
 )
-from classpulse.lab.outputs import save_text
+from classpulse.lab.outputs import save_texts
 from classpulse.page import Card, Table, build_environment
 
 Results = Mapping[str, Any]
@@ -58,13 +57,7 @@ def save_bias_report(results: Results, folder: Path) -> dict[str, Path]:
         "results.json": json.dumps(results, indent=1),
         "groups.svg": svg,
     }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write to {folder}: {error.strerror}") from None
-    for name, text in texts.items():
-        save_text(text, folder / name)
-    return {name: folder / name for name in texts}
+    return save_texts(texts, folder)
 
 
 def render_bias(results: Results, svg: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from classpulse.core.errors import InputError, OutputError
+from classpulse.core.errors import InputError
 from classpulse.core.labels import LabelSpace
 from classpulse.lab.data.faces import truth_in
 from classpulse.lab.evaluate.classification import reliability_curve
@@ -27,7 +27,7 @@ from classpulse.lab.evaluate.predictors import scores_in
 from classpulse.lab.evaluate.ranking import risk_coverage
 from classpulse.lab.evaluate.report import render_evaluation
 from classpulse.lab.evaluate.robustness import RobustnessRow
-from classpulse.lab.outputs import save_text
+from classpulse.lab.outputs import save_texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +92,7 @@ def save_report(
     plots = {name: render_svg(figure) for name, figure in drawn.items()}
     texts = {"report.html": render_evaluation(full, plots), "results.json": _dump(full)}
     texts |= {f"{name}.svg": svg for name, svg in plots.items()}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write to {folder}: {error.strerror}") from None
-    for name, text in texts.items():
-        save_text(text, folder / name)
-    return {name: folder / name for name in texts}
+    return save_texts(texts, folder)
 
 
 def _draw(
