@@ -130,7 +130,9 @@ def _echo_metrics(card: Any) -> None:
                    f"n = {m.n}  {m.data}")  # fmt: skip
 
 
-recipes_app = typer.Typer(help="Training recipes: list, show, copy, check.", no_args_is_help=True)
+recipes_app = typer.Typer(
+    help="Training recipes: list, show, copy, check, claim, plot.", no_args_is_help=True
+)
 
 
 @recipes_app.command("ls")

@@ -17,7 +17,6 @@ from classpulse.lab.claims import (
     claim_of,
     claims_toml,
     pick_claim,
-    training_seconds,
 )
 from classpulse.lab.ensemble.recipe import EnsembleRecipe, ensemble_table, load_ensemble_recipe
 from classpulse.lab.evaluate.figures import save_figure
@@ -27,6 +26,8 @@ from classpulse.lab.outputs import save_text
 from classpulse.lab.recipe import Recipe, load_recipe, recipe_table
 from classpulse.lab.recipe_file import is_ensemble, read_recipe_text, read_table, recipe_names
 from classpulse.lab.search.records import rows_from_claims
+from classpulse.lab.train.folder import RESOLVED
+from classpulse.lab.train.logs import LOG, read_log
 from classpulse.lab.train.losses import multi_head_loss
 from classpulse.lab.train.optim import build_optimizer, set_lr
 from classpulse.lab.train.run import build_network
@@ -174,9 +175,10 @@ def claim_run(run: Path, artefact: Path, *, hardware: str) -> str:
         InputError: the run has no recipe or no log.
         ModelError: the artefact has no card.
     """
-    seed = load_recipe(str(run / "recipe.json")).schedule.seed
+    seed = load_recipe(str(run / RESOLVED)).schedule.seed
+    seconds = sum(row["seconds"] for row in read_log(run / LOG))
     card = load_card(artefact / "card.json")
-    return claims_toml(claim_of(card, training_seconds(run), seed=seed, hardware=hardware))
+    return claims_toml(claim_of(card, seconds, seed=seed, hardware=hardware))
 
 
 def plot_family(prefix: str, out: Path, *, by: str) -> Path:

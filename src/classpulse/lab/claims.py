@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from classpulse.core.card import ModelCard
 from classpulse.core.errors import InputError
@@ -59,7 +58,7 @@ def claim_of(card: ModelCard, seconds: float, *, seed: int, hardware: str) -> tu
     """Our claims of a measured artefact: accuracy and macro F1 of its first head on every part.
 
     Args:
-        seconds: of training, see `training_seconds`.
+        seconds: of training.
     """
     first = card.heads[0].name
     judged = [m for m in card.metrics if m.head == first and m.name in ("accuracy", "macro_f1")]
@@ -71,19 +70,6 @@ def claim_of(card: ModelCard, seconds: float, *, seed: int, hardware: str) -> tu
         )
         for m in judged
     )  # fmt: skip
-
-
-def training_seconds(run: Path) -> float:
-    """Seconds of all epochs in a run's log, validation and checkpoints included.
-
-    Raises:
-        InputError: the run has no log.
-    """
-    try:
-        lines = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise InputError(f"{run} has no log.jsonl: {error.strerror}; give the run") from None
-    return float(sum(json.loads(line)["seconds"] for line in lines))
 
 
 def claims_toml(claims: Iterable[Claim]) -> str:

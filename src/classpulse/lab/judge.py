@@ -1,7 +1,9 @@
 """The numbers of a card: an artefact measured on every held-out part of its split."""
 
+from collections.abc import Mapping
+
 from classpulse.core.card import Metric
-from classpulse.core.records import Interval
+from classpulse.core.records import Interval, Scores
 from classpulse.lab.data.faces import FaceSet, repeated_in
 from classpulse.lab.evaluate.metrics import evaluate_scores
 from classpulse.lab.evaluate.predictors import predict_heads
@@ -16,11 +18,14 @@ def judge_parts(model: OnnxModel, parts: FaceParts) -> list[Metric]:
     A part of which pictures also stand in training is measured a second time without them.
     """
     judged = [part for part in (parts.test, parts.valid) if part is not None]
-    found = [metric for part in judged for metric in _judge(model, part)]
-    for part in judged:
+    answers = [predict_heads(model, part.images) for part in judged]
+    pairs = list(zip(judged, answers, strict=True))
+    found = [metric for part, heads in pairs for metric in _judge(part, heads)]
+    for part, heads in pairs:
         fresh = ~repeated_in(part, parts.train)
         if fresh.any() and not fresh.all():
-            found += _judge(model, part.take(fresh, name=f"{part.name} without repeats"))
+            kept = {head: Scores(one.probs[fresh], one.space) for head, one in heads.items()}
+            found += _judge(part.take(fresh, name=f"{part.name} without repeats"), kept)
     return found
 
 
@@ -30,9 +35,9 @@ def ece_metric(head: str, ece: Interval, n: int, data: str) -> Metric:
     return Metric("ece, cross-fitted halves", head, value, low, high, n, data)
 
 
-def _judge(model: OnnxModel, faces: FaceSet) -> list[Metric]:
+def _judge(faces: FaceSet, heads: Mapping[str, Scores]) -> list[Metric]:
     found: list[Metric] = []
-    for head, scores in predict_heads(model, faces.images).items():
+    for head, scores in heads.items():
         result = evaluate_scores(scores, hard_labels(faces, head))
         for name, value in (("accuracy", result.accuracy), ("macro_f1", result.macro_f1)):
             low, high = round(value.low, 4), round(value.high, 4)

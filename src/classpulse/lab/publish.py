@@ -1,11 +1,9 @@
 """From a finished run to a shipped artefact: calibrate, export, measure, fit the gate, write."""
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -26,6 +24,9 @@ from classpulse.lab.export import (
 from classpulse.lab.judge import ece_metric, judge_parts
 from classpulse.lab.models.base import FaceModel
 from classpulse.lab.recipe import Recipe, load_recipe
+from classpulse.lab.train.checkpoint import load_weights
+from classpulse.lab.train.folder import BEST, RESOLVED
+from classpulse.lab.train.logs import LOG, read_log
 from classpulse.lab.train.run import build_network, predict_logits, prepare_all
 from classpulse.lab.train.sources import FaceParts, load_parts
 from classpulse.lab.train.targets import hard_labels
@@ -81,7 +82,7 @@ def publish(
     metrics = (*judge_parts(model, parts), *calibrated)
     card = dataclasses.replace(card, gate=fitted, metrics=metrics, limits=_limits(parts))
     save_artefact(out, card)
-    return card, {**curves, "log": _read_log(run / "log.jsonl")}
+    return card, {**curves, "log": read_log(run / LOG)}
 
 
 def export_run(run: Path, out: Path) -> ModelCard:
@@ -92,7 +93,7 @@ def export_run(run: Path, out: Path) -> ModelCard:
     Raises:
         InputError: the run has no recipe or no `best.pt`.
     """
-    recipe = load_recipe(str(run / "recipe.json"))
+    recipe = load_recipe(str(run / RESOLVED))
     network = load_best(recipe, run)
     temperatures = dict.fromkeys(recipe.heads, 1.0)
     sha256 = export_onnx(network, recipe, temperatures, out / "model.onnx")
@@ -110,15 +111,11 @@ def load_best(recipe: Recipe, run: Path) -> FaceModel:
     Raises:
         InputError: the run has none, or they are of another network.
     """
-    weights = run / "best.pt"
+    weights = run / BEST
     if not weights.exists():
         raise InputError(f"{weights} does not exist: train first, classpulse train {recipe.name}")
     network = build_network(recipe)
-    try:
-        network.load_state_dict(torch.load(weights, weights_only=True))
-    except (RuntimeError, UnpicklingError, EOFError) as error:
-        first = (str(error).splitlines() or [repr(error)])[0][:80]
-        raise InputError(f"{weights} is damaged or of another recipe: {first}") from None
+    load_weights(network, weights)
     return network
 
 
@@ -184,7 +181,3 @@ def _limits(parts: FaceParts) -> tuple[str, ...]:
         "training; see the metrics without repeats."
     )
     return (*LIMITS[:2], said, *LIMITS[2:])
-
-
-def _read_log(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]

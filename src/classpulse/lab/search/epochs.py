@@ -9,18 +9,17 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from torch import nn
 
 from classpulse.lab.outputs import save_text
 from classpulse.lab.recipe import Recipe
+from classpulse.lab.train.checkpoint import UNREADABLE
+from classpulse.lab.train.folder import CHECKPOINT
+from classpulse.lab.train.logs import LOG
 from classpulse.lab.train.loop import Training, Validate, fit
 from classpulse.lab.train.run import build_network
-
-LOG = "log.jsonl"
-CHECKPOINT = "checkpoint.pt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,5 +82,5 @@ def _checkpointed(path: Path) -> int:
         return 0
     try:
         return int(torch.load(path, weights_only=True, mmap=True)["epoch"])
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, EOFError, UnpicklingError):
+    except UNREADABLE:
         return 0

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from classpulse.core.errors import InputError
 from classpulse.lab.recipe import Recipe, changed_keys, recipe_table
-from classpulse.lab.search.epochs import CHECKPOINT
 from classpulse.lab.search.space import SPACES
 from classpulse.lab.search.storage import STUDY
+from classpulse.lab.train.folder import CHECKPOINT, RESOLVED
 from classpulse.lab.train.kinds import check_ranges
 
 PLAN = "search.json"
@@ -83,7 +83,7 @@ def check_run(out: Path, recipe: Recipe, plan: SearchPlan, *, resume: bool) -> N
     if not resume:
         raise InputError(f"{out} has a study: go on with --resume, or give another --run")
     kept = (
-        ("recipe.json", json.loads(json.dumps(recipe_table(recipe)))),
+        (RESOLVED, json.loads(json.dumps(recipe_table(recipe)))),
         (PLAN, {k: v for k, v in asdict(plan).items() if k != MAY_GROW}),
     )
     for name, now in kept:

@@ -99,6 +99,6 @@ def load_weights(network: nn.Module, path: Path) -> None:
     except UNREADABLE as error:
         first = (str(error).splitlines() or [repr(error)])[0][:80]
         raise InputError(
-            f"{path} has no weights of this network ({type(error).__name__}: {first}): give a file "
-            "of the same recipe"
+            f"{path} is damaged or of another recipe: it has no weights of this network "
+            f"({type(error).__name__}: {first}): give a file of the same recipe"
         ) from None
