@@ -1,6 +1,7 @@
 """What every group of commands shares."""
 
 import importlib
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -8,6 +9,19 @@ import typer
 from classpulse.core.errors import MissingExtraError
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+
+Data = Annotated[
+    list[str], typer.Option("--data", help="NAME=PATH for each data set that the recipe names.")
+]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", help="KEY=VALUE, for example schedule.batch=32.")
+]
+Votes = Annotated[Path | None, typer.Option(help="fer2013new.csv with the FER+ votes.")]
+Groups = Annotated[
+    Path | None, typer.Option(help="CSV of annotations for the recipe's table [groups].")
+]
+Run = Annotated[Path, typer.Option(help="Folder of the run.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")]
 
 
 def import_lab(module: str) -> Any:

@@ -7,15 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from classpulse.cli.common import AsJson, import_lab
-
-Data = Annotated[
-    list[str], typer.Option("--data", help="NAME=PATH for each data set that the recipe names.")
-]
-Changes = Annotated[
-    list[str] | None, typer.Option("--set", help="KEY=VALUE, for example schedule.batch=32.")
-]
-Votes = Annotated[Path | None, typer.Option(help="fer2013new.csv with the FER+ votes.")]
+from classpulse.cli.common import AsJson, Changes, Data, Groups, Resume, Run, Votes, import_lab
 
 
 def evaluate(
@@ -52,15 +44,11 @@ def evaluate(
 def train(
     recipe: Annotated[str, typer.Argument(help="Shipped recipe or a .toml file.")],
     data: Data,
-    run: Annotated[Path, typer.Option(help="Folder of the run.")],
+    run: Run,
     votes: Votes = None,
-    groups: Annotated[
-        Path | None, typer.Option(help="CSV of annotations for the recipe's table [groups].")
-    ] = None,
+    groups: Groups = None,
     changes: Changes = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted run.")
-    ] = False,
+    resume: Resume = False,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write events into the run's folder, too.")
     ] = False,
@@ -83,7 +71,7 @@ def train(
 def publish(
     recipe: Annotated[str, typer.Argument(help="Recipe of the run.")],
     data: Data,
-    run: Annotated[Path, typer.Option(help="Folder of the run.")],
+    run: Run,
     out: Annotated[Path, typer.Option(help="Folder of the artefact.")],
     votes: Votes = None,
     changes: Changes = None,

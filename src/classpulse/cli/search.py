@@ -1,19 +1,12 @@
 """Commands that train a recipe many times: search its settings, cross-validate it."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from classpulse.cli.common import import_lab
-from classpulse.cli.lab import Changes, Data, Votes
+from classpulse.cli.common import Changes, Data, Groups, Resume, Run, Votes, import_lab
 
 Name = Annotated[str, typer.Argument(help="Shipped recipe or a .toml file.")]
-Run = Annotated[Path, typer.Option(help="Folder of the run.")]
-Groups = Annotated[
-    Path | None, typer.Option(help="CSV of annotations for the recipe's table [groups].")
-]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")]
 
 
 def search(
