@@ -28,6 +28,7 @@ from classpulse.lab.models.base import (  # noqa: E402
     l2_penalty,
 )
 from classpulse.lab.models.convnext import ConvNextSettings  # noqa: E402
+from classpulse.lab.models.dlib_resnet import DlibSettings  # noqa: E402
 from classpulse.lab.models.files import keras_name, read_arrays  # noqa: E402
 from classpulse.lab.models.registry import MODELS, build_model  # noqa: E402
 from classpulse.lab.models.repvgg import RepBlock, RepVggSettings, fuse  # noqa: E402
@@ -91,6 +92,7 @@ OUR_COUNTS = {
     "vgg-bn": 1_764_775,
     "repvgg": 1_842_599,
     "convnext": 4_833_367,
+    "dlib-resnet": 5_580_487,
 }
 
 
@@ -540,6 +542,9 @@ def test_an_unknown_model_lists_the_known_ones() -> None:
         lambda: RepVggSettings(blocks=(1,)),
         lambda: ConvNextSettings(kernel=6),
         lambda: ConvNextSettings(drop_path=1.0),
+        lambda: DlibSettings(widths=(32, 64), blocks=(1,)),
+        lambda: DlibSettings(widths=(64, 32), blocks=(1, 1)),
+        lambda: DlibSettings(enlarge=0),
     ],
 )
 def test_impossible_settings_are_refused(make: Callable[[], object]) -> None:
@@ -558,6 +563,7 @@ def test_impossible_settings_are_refused(make: Callable[[], object]) -> None:
         ("residual-se", {"channels": 3}, "channels must be 1"),
         ("vgg-bn", {"side": 12}, "side_after_the_blocks = 0"),
         ("convnext", {"side": 12}, "side_after_the_stages = 0"),
+        ("dlib-resnet", {"channels": 3}, "channels must be 1"),
     ],
 )
 def test_an_impossible_network_is_refused(name: str, given: dict[str, Any], message: str) -> None:

@@ -19,6 +19,7 @@ from classpulse.lab.models import thesis
 from classpulse.lab.models.aieducation import AieducationSettings, build_aieducation
 from classpulse.lab.models.base import FaceModel
 from classpulse.lab.models.convnext import ConvNextSettings, build_convnext
+from classpulse.lab.models.dlib_resnet import DlibSettings, build_dlib
 from classpulse.lab.models.repvgg import RepVggSettings, build_repvgg
 from classpulse.lab.models.residual import ResidualSettings, build_residual
 from classpulse.lab.models.stack import Stack, build_stack
@@ -192,6 +193,14 @@ _KINDS: tuple[ModelKind[Any], ...] = (
         "Depthwise 7x7 and pointwise MLPs with layer normalization (after Liu et al. 2022).",
         ConvNextSettings(),
         build_convnext,
+        channels=1,
+        any_side=True,
+    ),
+    ModelKind(
+        "dlib-resnet",
+        "dlib's face recognition network, weights from a local file (King 2017).",
+        DlibSettings(),
+        build_dlib,
         channels=1,
         any_side=True,
     ),
