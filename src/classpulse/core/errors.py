@@ -7,7 +7,8 @@
     |-- ModelError             4  an artefact is missing, altered or answers nonsense
     |-- OutputError            5  a result cannot be written
     |-- PrivacyError           6  the request would break a privacy rule
-    `-- MissingExtraError      7  an optional package is not installed
+    |-- MissingExtraError      7  an optional package is not installed
+    `-- WorkerError            8  a worker of a parallel computation failed or was killed
 
 The command line prints the message without a traceback and leaves with the exit code;
 2 is a wrong command line and 130 an interrupt, as usual in a shell.
@@ -69,3 +70,9 @@ class MissingExtraError(ClassPulseError):
             f"{feature} needs the extra '{extra}', which is not installed: "
             f"run  pip install 'classpulse[{extra}]'"
         )
+
+
+class WorkerError(ClassPulseError):
+    """A worker of a parallel computation failed or was killed."""
+
+    exit_code = 8

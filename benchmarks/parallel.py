@@ -1,0 +1,239 @@
+"""Speedup and efficiency of the parallel schemes, and the laws they follow: docs/parallel.md.
+
+    python benchmarks/parallel.py --runs 5
+    python benchmarks/parallel.py --only hog convolution --workers 1 2
+    python benchmarks/parallel.py --page
+
+Each part of `parallel_cases.py` runs serially in a process of its own with one thread, and by pools
+of 1, 2 and 4 workers, all in turn, at three sizes; medians go to results/parallel.json and the page
+is written from it. A part that was measured alone replaces its old numbers; each has its own date,
+machine and commit. `--page` only writes the page.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import statistics
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from parallel_cases import CASES, Case, build_rows
+from parallel_page import write_page
+
+from classpulse.lab.parallel.process import peak_mb, single_thread
+from classpulse.lab.parallel.workers import Load, Workers
+
+RESULT = Path(__file__).parent / "results" / "parallel.json"
+DIMENSIONS = (512, 256, 128, 64, 32, 16)
+PARTS = ("dimensions", "training-step")
+BATCH = 64
+
+
+def time_serial(task: tuple[str, int, str]) -> tuple[float, float, float]:
+    """In a process of its own: seconds of the serial work or of `beside`, processor time, MB."""
+    name, size, how = task
+    case = CASES[name]
+    work, data = case.serial if how == "serial" else case.beside[how], case.build(size)
+    start, used = time.perf_counter(), time.process_time()
+    work(data)
+    return time.perf_counter() - start, time.process_time() - used, peak_mb()
+
+
+def time_parallel(case: Case, data: Any, pool: Workers) -> tuple[float, float, Load]:
+    """Seconds, and what they would be if nobody computed beside it.
+
+    That is the processor time of this process, which cuts and collects before and after, and of one
+    worker if all do as much: an estimate that leaves out what cores share, such as memory.
+    """
+    clock = time.process_time if case.kind == "processes" else time.thread_time
+    start, used = time.perf_counter(), clock()
+    outcome = case.parallel(data, pool)
+    used, spent = clock() - used, time.perf_counter() - start
+    idle = used + sum(outcome.load.processor) / pool.count
+    return spent if outcome.seconds is None else outcome.seconds, idle, outcome.load
+
+
+def measure_case(name: str, *, workers: list[int], runs: int, scale: float) -> dict[str, Any]:
+    """All sizes of one part, smallest first, because a process's peak memory only grows."""
+    stamp = _stamp()
+    case, rows, beside = CASES[name], [], {}
+    base = max(1, round(case.base * scale))
+    with contextlib.ExitStack() as stack:
+        alone = stack.enter_context(Workers(1))
+        pools = {n: stack.enter_context(Workers(n, kind=case.kind)) for n in workers}
+        facts = _compare(case, case.build(base), pools[workers[-1]])
+        for times in workers:
+            rows += _measure_size(name, base * times, alone, pools, runs=runs)
+        for how in case.beside:
+            with Workers(1) as other:
+                other.run(time_serial, [(name, base, how)])
+                seen = other.run(time_serial, [(name, rows[-1]["size"], how)] * runs)[0]
+            beside[how] = statistics.median(seconds for seconds, *_ in seen)
+    return stamp | {
+        "title": case.title,
+        "unit": case.unit,
+        "kind": case.kind,
+        "base": base,
+        "runs": runs,
+        "rows": rows,
+        "facts": facts,
+        "beside": beside,
+    }
+
+
+def _compare(case: Case, data: Any, pool: Workers) -> dict[str, Any]:
+    with single_thread():  # with more, OpenCV gives its boxes in an order that changes
+        serial = case.serial(data)
+    return case.compare(data, serial, case.parallel(data, pool).result)
+
+
+def _measure_size(
+    name: str, size: int, alone: Workers, pools: dict[int, Workers], *, runs: int
+) -> list[dict[str, Any]]:
+    case = CASES[name]
+    data = case.build(size)
+    serial: list[tuple[float, float, float]] = []
+    parallel: dict[int, list[tuple[float, float, Load]]] = {n: [] for n in pools}
+    for _ in range(runs + 1):  # the first warms caches and imports
+        serial += alone.run(time_serial, [(name, size, "serial")])[0]
+        for n, pool in pools.items():
+            parallel[n].append(time_parallel(case, data, pool))
+    seconds, used, _ = map(statistics.median, zip(*serial[1:], strict=True))
+    rows = []
+    for n, measured in parallel.items():
+        spent, idle, loads = zip(*measured[1:], strict=True)
+        rows.append(
+            {
+                "size": size,
+                "workers": n,
+                "seconds": statistics.median(spent),
+                "serial": seconds,
+                "idle_speedup": used / statistics.median(idle),
+                "balance": statistics.median(load.balance for load in loads),
+                "peak_mb": round(max(load.peak_mb for load in loads)),
+                "serial_mb": round(serial[-1][2]),
+            }
+        )
+    return rows
+
+
+def time_dimensions(task: tuple[int, int]) -> dict[str, float]:
+    """Seconds to train an SVM on n rows of so many dimensions and to predict the held-out ones."""
+    from sklearn.svm import SVC
+
+    n, dimensions = task
+    x, y, other = build_rows(n, dimensions)
+    start = time.perf_counter()
+    svc = SVC().fit(x, y)
+    trained = time.perf_counter()
+    svc.predict(other)
+    done = time.perf_counter()
+    return {"dimensions": x.shape[1], "train": trained - start, "predict": done - trained}
+
+
+def measure_dimensions(*, runs: int, scale: float) -> dict[str, Any]:
+    """Hypothesis 3: does the time fall in proportion to the dimensions?"""
+    stamp = _stamp()
+    n, rows = max(500, round(2000 * scale)), []
+    with Workers(1) as pool:
+        for dimensions in DIMENSIONS:
+            seen = pool.run(time_dimensions, [(n, dimensions)] * (runs + 1))[0][1:]
+            rows.append({key: statistics.median(one[key] for one in seen) for key in seen[0]})
+    return stamp | {"pictures": n, "runs": runs, "rows": rows}
+
+
+def time_steps(task: tuple[str, int]) -> dict[str, float]:
+    """Steps of a training of one worker: computing, and making and reading fp16 gradients."""
+    import torch
+    from torch.nn import functional
+
+    from classpulse.lab.models.registry import MODELS
+
+    name, steps = task
+    model = MODELS.get(name)
+    network = model.build(model.parse({}), {"emotion": 7}, 1, 48)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
+    x, y = torch.randn(BATCH, 1, 48, 48), torch.randint(0, 7, (BATCH,))
+    compute, coding = [], []
+    for _ in range(steps + 1):
+        start = time.perf_counter()
+        optimizer.zero_grad()
+        functional.cross_entropy(network(x)["emotion"], y).backward()
+        optimizer.step()
+        compute.append(time.perf_counter() - start)
+        start = time.perf_counter()
+        for parameter in network.parameters():
+            if parameter.grad is not None:
+                parameter.grad.half().float()
+        coding.append(time.perf_counter() - start)
+    return {
+        "compute": statistics.fmean(compute[1:]),
+        "spread": statistics.stdev(compute[1:]),
+        "coding": statistics.median(coding[1:]),
+        "size": 4.0 * sum(p.numel() for p in network.parameters()),
+    }
+
+
+def measure_step(*, runs: int) -> dict[str, Any]:
+    """What the simulated cluster begins with, of one worker with one thread."""
+    stamp = _stamp()
+    with Workers(1) as pool:
+        step = pool.run(time_steps, [("residual-se", 4 * runs)])[0][0]
+    return stamp | {"network": "residual-se", "batch": BATCH} | step
+
+
+def _stamp() -> dict[str, Any]:
+    from classpulse.lab.export import source_commit
+
+    cores = os.cpu_count() or 1
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": f"{cores} x {_processor()}",
+        "cores": cores,
+        "load": round(os.getloadavg()[0], 1),
+        "commit": source_commit(),
+        "numpy": np.__version__,
+    }
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return " ".join(line.partition(":")[2].split())
+    return platform.processor() or platform.machine()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--scale", type=float, default=1.0, help="of the sizes")
+    parser.add_argument("--only", nargs="+", choices=[*CASES, *PARTS], default=[*CASES, *PARTS])
+    parser.add_argument("--page", action="store_true", help="measure nothing")
+    options = parser.parse_args()
+    found = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {}
+    for name in () if options.page else options.only:
+        if name == "dimensions":
+            found[name] = measure_dimensions(runs=options.runs, scale=options.scale)
+        elif name == "training-step":
+            found[name] = measure_step(runs=options.runs)
+        else:
+            found[name] = measure_case(
+                name, workers=sorted(options.workers), runs=options.runs, scale=options.scale
+            )
+        found = {part: found[part] for part in (*CASES, *PARTS) if part in found}
+        RESULT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        print(name, "measured")
+    print(write_page(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,310 @@
+"""What `parallel.py` measures: each part of the study with its data, serially and by workers.
+
+To add one (training by `classpulse.lab.train.parallel`, say), write a `Case` into `CASES`: the page
+and the laws follow. A part that starts its own processes takes `pool.count` from a pool of threads
+and gives its own seconds, without the start, as `Outcome.seconds`.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classpulse.lab.parallel.workers import Load, Workers
+
+FER = Path(__file__).parents[2] / "shared" / "data" / "fer2013" / "fer2013.csv.gz"
+COMPONENTS = 64  # of the PCA before the machines, eq. 5
+CHANNELS, KERNEL, ACROSS = 16, 5, 512  # of the convolution
+WINDOWS = 50  # in a row of the large picture
+CORES = os.cpu_count() or 1
+HELD = 500  # pictures that predictions are compared on
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What workers gave: the result, who did how much, and their own seconds if the wall clock of
+    the whole call would say something else."""
+
+    result: Any
+    load: Load
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A part of the study.
+
+    Args:
+        title: for the page; unit: what a size counts.
+        base: size for one worker; n workers get n times as much for Gustafson's law.
+        build: size -> data, the same at every call, also in another process.
+        serial: the same work without a pool.
+        parallel: by an open pool.
+        compare: (data, serial result, parallel result) -> facts for the page.
+        beside: name -> the same work by another library, which sets its own threads.
+        kind: of the workers.
+    """
+
+    title: str
+    unit: str
+    base: int
+    build: Callable[[int], Any]
+    serial: Callable[[Any], Any]
+    parallel: Callable[[Any, Workers], Outcome]
+    compare: Callable[[Any, Any, Any], dict[str, Any]]
+    beside: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
+    kind: str = "processes"
+
+
+# --- data ----------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def read_faces() -> tuple[Array, Array]:
+    """FER2013's training pictures (n, 48, 48) uint8 and labels; noise where it is not at hand."""
+    if FER.is_file():
+        from classpulse.lab.data.fer2013 import load_fer2013
+
+        faces = load_fer2013(FER, part="Training")
+        return faces.images, faces.labels
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (30_000, 48, 48), dtype=np.uint8), rng.integers(0, 7, 30_000)
+
+
+def build_pictures(n: int) -> Array:
+    return np.array(read_faces()[0][:n])
+
+
+def build_mosaic(rows: int, columns: int) -> Array:
+    """(48 rows, 48 columns) uint8, a wall of faces."""
+    faces = read_faces()[0][: rows * columns]
+    return faces.reshape(rows, columns, 48, 48).transpose(0, 2, 1, 3).reshape(rows * 48, -1)
+
+
+def build_wall(rows: int) -> Array:
+    """A picture with `rows` rows of overlapping windows."""
+    high, wide = 48 + (rows - 1) * 24, 48 + (WINDOWS - 1) * 24
+    return build_mosaic(-(-high // 48), -(-wide // 48))[:high, :wide]
+
+
+def build_frame(size: int) -> Any:
+    """A 16:9 frame of `size` times 640 x 360 pixels."""
+    import cv2
+
+    from classpulse.core.records import Frame
+
+    high = round(360 * size**0.5)
+    grey = cv2.resize(build_mosaic(5, 9), (high * 16 // 9, high))
+    return Frame(np.repeat(grey[:, :, None], 3, axis=2), 0.0, 0, "mosaic")
+
+
+def build_maps(rows: int) -> tuple[Array, Array]:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1, CHANNELS, rows, ACROSS)).astype(np.float32)
+    return x, rng.normal(size=(CHANNELS, CHANNELS, KERNEL, KERNEL)).astype(np.float32)
+
+
+@lru_cache(maxsize=2)
+def build_rows(n: int, components: int = COMPONENTS) -> tuple[Array, Array, Array]:
+    """HOG features of n faces after PCA, their labels, and features of `HELD` others."""
+    from sklearn.decomposition import PCA
+
+    from classpulse.lab.classic.features import hog
+
+    images, labels = read_faces()
+    features = hog(images[: n + HELD]).astype(np.float64)
+    most = min(components, n, features.shape[1])
+    pca = PCA(most, random_state=0).fit(features[:n])
+    return pca.transform(features[:n]), np.array(labels[:n]), pca.transform(features[n:])
+
+
+# --- the parts -----------------------------------------------------------------------------------
+
+
+def features_serial(name: str, pictures: Array) -> Array:
+    from classpulse.lab.classic.features import FEATURES
+
+    return FEATURES[name](pictures)
+
+
+def features_parallel(name: str, pictures: Array, pool: Workers) -> Outcome:
+    from classpulse.lab.parallel.features import extract_batch
+
+    return Outcome(*extract_batch(pictures, name, pool=pool))
+
+
+def windows_serial(picture: Array) -> Array:
+    from classpulse.lab.parallel.features import extract_windows
+
+    return extract_windows(picture, "lbp")[0]
+
+
+def windows_parallel(picture: Array, pool: Workers) -> Outcome:
+    from classpulse.lab.parallel.features import extract_windows
+
+    return Outcome(*extract_windows(picture, "lbp", pool=pool))
+
+
+def faces_serial(frame: Any) -> Array:
+    from classpulse.vision.detect import Haar
+
+    return Haar()(frame).box
+
+
+def faces_opencv(threads: int, frame: Any) -> Array:
+    import cv2
+
+    cv2.setNumThreads(threads)
+    return faces_serial(frame)
+
+
+def faces_parallel(frame: Any, pool: Workers) -> Outcome:
+    from classpulse.lab.parallel.detection import detect_levels
+
+    return Outcome(*detect_levels(frame, pool=pool))
+
+
+def maps_serial(data: tuple[Array, Array]) -> Array:
+    from classpulse.lab.parallel.convolution import conv2d
+
+    return conv2d(*data, padding=KERNEL // 2)[0]
+
+
+def maps_torch(threads: int, data: tuple[Array, Array]) -> Array:
+    import torch
+
+    torch.set_num_threads(threads)
+    with torch.inference_mode():
+        x, weight = map(torch.from_numpy, data)
+        return torch.nn.functional.conv2d(x, weight, padding=KERNEL // 2).numpy()
+
+
+def maps_parallel(data: tuple[Array, Array], pool: Workers) -> Outcome:
+    from classpulse.lab.parallel.convolution import conv2d
+
+    result, split = conv2d(*data, padding=KERNEL // 2, pool=pool)
+    return Outcome(result, split.load)
+
+
+def svc_serial(data: tuple[Array, Array, Array]) -> Any:
+    from sklearn.svm import SVC
+
+    return SVC().fit(data[0], data[1])
+
+
+def rest_serial(data: tuple[Array, Array, Array]) -> Any:
+    from classpulse.lab.parallel.svm import ParallelSVC
+
+    return ParallelSVC(scheme="one-vs-rest").fit(data[0], data[1])
+
+
+def svc_parallel(scheme: str, data: tuple[Array, Array, Array], pool: Workers) -> Outcome:
+    from classpulse.lab.parallel.svm import ParallelSVC
+
+    machine = ParallelSVC(scheme=scheme).fit_with(data[0], data[1], pool)
+    return Outcome(machine, machine.load_)
+
+
+def cascade_parallel(rounds: int, data: tuple[Array, Array, Array], pool: Workers) -> Outcome:
+    from classpulse.lab.parallel.cascade import CascadeSVC
+
+    machine = CascadeSVC(rounds=rounds).fit_with(data[0], data[1], pool)
+    used = tuple(seconds for load in machine.loads_ for seconds in load.processor)
+    return Outcome(machine, replace(machine.loads_[0], processor=used))
+
+
+# --- what is the same ----------------------------------------------------------------------------
+
+
+def same_bits(data: Any, serial: Array, parallel: Array) -> dict[str, Any]:
+    return {"identical": bool(np.array_equal(serial, parallel))}
+
+
+def near_torch(data: Any, serial: Array, parallel: Array) -> dict[str, Any]:
+    off = np.abs(maps_torch(1, data) - parallel) / max(float(np.abs(serial).max()), 1e-9)
+    return same_bits(data, serial, parallel) | {"off_torch": float(off.max())}
+
+
+def same_machine(data: tuple[Array, Array, Array], serial: Any, parallel: Any) -> dict[str, Any]:
+    """Predictions on held-out pictures and support vectors, beside SVC's."""
+    svc, other = svc_serial(data), data[2]
+    return {
+        "same_predictions": float(np.mean(svc.predict(other) == parallel.predict(other))),
+        "support_vectors": len(parallel.support_),
+        "support_vectors_svc": len(svc.support_),
+    }
+
+
+def _features(name: str, title: str) -> Case:
+    return Case(
+        f"{title}, batches of pictures",
+        "pictures of 48 x 48",
+        1000,
+        build_pictures,
+        partial(features_serial, name),
+        partial(features_parallel, name),
+        same_bits,
+    )
+
+
+def _convolution(kind: str) -> Case:
+    return Case(
+        f"Tiled convolution by {kind}, {CHANNELS} to {CHANNELS} channels, {KERNEL} x {KERNEL}",
+        f"rows of {ACROSS} pixels",
+        512,
+        build_maps,
+        maps_serial,
+        maps_parallel,
+        near_torch,
+        {f"torch, {n} threads": partial(maps_torch, n) for n in dict.fromkeys((1, CORES))},
+        kind,
+    )
+
+
+def _machines(title: str, serial: Callable[..., Any], parallel: Callable[..., Outcome]) -> Case:
+    return Case(title, "training pictures", 2000, build_rows, serial, parallel, same_machine)
+
+
+CASES: dict[str, Case] = {
+    "lbp": _features("lbp", "Local binary patterns"),
+    "hog": _features("hog", "Histograms of oriented gradients"),
+    "gabor": _features("gabor", "Gabor filters"),
+    "haar": _features("haar", "Haar-like features on integral images"),
+    "blocks": Case(
+        "Local binary patterns, blocks of one large picture",
+        f"rows of {WINDOWS} windows",
+        16,
+        build_wall,
+        windows_serial,
+        windows_parallel,
+        same_bits,
+    ),
+    "viola-jones": Case(
+        "Viola-Jones detection, levels of the pyramid",
+        "times 640 x 360 pixels",
+        2,
+        build_frame,
+        faces_serial,
+        faces_parallel,
+        same_bits,
+        {"OpenCV, all threads": partial(faces_opencv, CORES)},
+    ),
+    "convolution": _convolution("threads"),
+    "convolution-processes": _convolution("processes"),
+    "svm-one-vs-one": _machines(
+        "SVM, one against one", svc_serial, partial(svc_parallel, "one-vs-one")
+    ),
+    "svm-one-vs-rest": _machines(
+        "SVM, one against rest", rest_serial, partial(svc_parallel, "one-vs-rest")
+    ),
+    "svm-cascade": _machines(
+        "SVM, cascade of four parts, one round", svc_serial, partial(cascade_parallel, 1)
+    ),
+}
