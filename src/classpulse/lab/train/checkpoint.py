@@ -92,13 +92,31 @@ def load_weights(network: nn.Module, path: Path) -> None:
     Raises:
         InputError: there is no such file, it is damaged, or of another network.
     """
+    state = load_state(path)
+    try:
+        network.load_state_dict(state)
+    except UNREADABLE as error:
+        raise _no_weights(path, error) from None
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Weights by name, as `save_state` wrote them.
+
+    Raises:
+        InputError: there is no such file, or it is damaged.
+    """
     if not path.exists():
         raise InputError(f"{path} does not exist: train first, or give a file of saved weights")
     try:
-        network.load_state_dict(torch.load(path, weights_only=True))
+        state: dict[str, Any] = torch.load(path, weights_only=True)
     except UNREADABLE as error:
-        first = (str(error).splitlines() or [repr(error)])[0][:80]
-        raise InputError(
-            f"{path} is damaged or of another recipe: it has no weights of this network "
-            f"({type(error).__name__}: {first}): give a file of the same recipe"
-        ) from None
+        raise _no_weights(path, error) from None
+    return state
+
+
+def _no_weights(path: Path, error: Exception) -> InputError:
+    first = (str(error).splitlines() or [repr(error)])[0][:80]
+    return InputError(
+        f"{path} is damaged or of another recipe: it has no weights of this network "
+        f"({type(error).__name__}: {first}): give a file of the same recipe"
+    )

@@ -1,7 +1,9 @@
 """The folder of a run: what its files are called, and when one may be gone on from."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from classpulse.core.errors import InputError
 from classpulse.lab.recipe import Recipe, changed_keys, recipe_table
@@ -10,7 +12,15 @@ CHECKPOINT, BEST, RESOLVED = "checkpoint.pt", "best.pt", "recipe.json"
 
 
 def check_run(out: Path, recipe: Recipe, *, resume: bool) -> None:
+    """As `check_table`, for a recipe of faces."""
+    check_table(out, recipe_table(recipe), resume=resume)
+
+
+def check_table(out: Path, table: Mapping[str, Any], *, resume: bool) -> None:
     """Nothing there is overwritten or gone on from by mistake.
+
+    Args:
+        table: the whole recipe as plain values.
 
     Raises:
         InputError: there is a run and `resume` is not set, it is of another recipe, or there are
@@ -30,7 +40,7 @@ def check_run(out: Path, recipe: Recipe, *, resume: bool) -> None:
         old = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else None
     except ValueError:
         old = None
-    now = json.loads(json.dumps(recipe_table(recipe)))
+    now = json.loads(json.dumps(table))
     changed = changed_keys(old, now) if isinstance(old, dict) else []
     if changed:
         raise InputError(

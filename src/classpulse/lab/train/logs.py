@@ -22,18 +22,24 @@ BY_HEAD = ("accuracy", "macro_f1")
 NEEDED = ("number", "side", "loss", "accuracy")
 
 Row = dict[str, Any]
-"""An epoch: number, side (pixels), loss, lr, seconds, val_loss; accuracy and macro_f1 by head."""
+"""An epoch: number, side (pixels), loss, lr, seconds, val_loss; accuracy and macro_f1 by head;
+of a parallel training, its costs as `parallel`."""
 
 
 def log_row(numbers: Numbers, heads: Sequence[str]) -> Row:
     """The row of an epoch whose metrics come from `run.build_validation`."""
     metrics = numbers["metrics"]
     row = {name: numbers[name] for name in PLAIN[:-1]}
-    return row | {
-        "accuracy": {head: metrics[head] for head in heads},
-        "macro_f1": {head: metrics[f"{head}_macro_f1"] for head in heads},
-        "val_loss": metrics["val_loss"],
-    }
+    costs = {"parallel": numbers["costs"]} if "costs" in numbers else {}
+    return (
+        row
+        | costs
+        | {
+            "accuracy": {head: metrics[head] for head in heads},
+            "macro_f1": {head: metrics[f"{head}_macro_f1"] for head in heads},
+            "val_loss": metrics["val_loss"],
+        }
+    )
 
 
 def read_log(path: Path) -> list[Row]:

@@ -19,7 +19,7 @@ from classpulse.lab.recipe import Recipe
 from classpulse.lab.train.augment import augment_batch, shrink
 from classpulse.lab.train.average import WeightAverage, update_norms
 from classpulse.lab.train.checkpoint import load_checkpoint, save_checkpoint
-from classpulse.lab.train.epoch import Epoch, Numbers, Resumed
+from classpulse.lab.train.epoch import Epoch, Numbers, Resumed, Trained
 from classpulse.lab.train.losses import multi_head_loss
 from classpulse.lab.train.mixing import mix_batch
 from classpulse.lab.train.optim import build_optimizer, set_lr
@@ -33,6 +33,9 @@ Validate = Callable[[nn.Module, int], dict[str, float]]
 
 OnTrainStep = Callable[[int, int, int], None]
 """Called with the epoch from 1, the steps of it that are done, and all its steps."""
+
+TrainEpoch = Callable[["RunState", "Training", Recipe, int, OnTrainStep | None], Trained]
+"""Trains one epoch, counted from 1: `train_epoch`, or a scheme of `lab.train.parallel`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,23 @@ class Training:
     sampled: NDArray[np.int64] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one worker does of an epoch; a worker that is alone does all of it.
+
+    Args:
+        number: of the epoch, from 1.
+        batches: (steps, b) int64 rows of every step.
+        rates: learning rate of every step.
+    """
+
+    number: int
+    batches: Tensor
+    rates: tuple[float, ...]
+
+
 @dataclass(slots=True)
-class _Run:
+class RunState:
     """What changes while a run goes on; all of it is in the checkpoint."""
 
     model: nn.Module
@@ -70,6 +88,11 @@ class _Run:
         names = ("model", "optimizer", "rate", "average", "stop")
         return {name: getattr(self, name) for name in names}
 
+    def average_in(self, recipe: Recipe, number: int, *, after: str) -> None:
+        """Take the weights into their average, if that is due after a "step" or an "epoch"."""
+        if recipe.averaging.each == after and _is_averaged(recipe, number):
+            self.average.update(self.model)
+
 
 def fit(
     model: nn.Module,
@@ -80,6 +103,7 @@ def fit(
     validate: Validate,
     on_step: OnTrainStep | None = None,
     on_resume: Callable[[Resumed], None] | None = None,
+    train_one: TrainEpoch | None = None,
 ) -> Iterator[Epoch]:
     """Train `model`, yielding after every epoch; resume from `checkpoint` where it exists.
 
@@ -94,6 +118,7 @@ def fit(
             stopping listen to what it says.
         on_step: called after every step.
         on_resume: called once, before any training, if there is a checkpoint.
+        train_one: how an epoch is trained; here and now, by `train_epoch`, unless given.
 
     Raises:
         InputError: there are fewer rows than one batch, or a metric that the recipe listens to is
@@ -103,22 +128,52 @@ def fit(
     rows = len(data.x) if data.sampled is None else int((data.sampled >= 0).sum())
     if rows < plan.batch:
         raise InputError(f"{rows} pictures are fewer than one batch of {plan.batch}")
-    run = _begin(model, recipe)
+    run, one = _begin(model, recipe), train_one or train_epoch
+    yield from run_epochs(
+        run,
+        checkpoint,
+        epochs=plan.epochs,
+        side_at=plan.side_at,
+        train=lambda number: one(run, data, recipe, number, on_step),
+        scored=partial(_scored, run, data, recipe),
+        validate=validate,
+        on_resume=on_resume,
+    )
+
+
+def run_epochs(
+    run: RunState,
+    checkpoint: Path,
+    *,
+    epochs: int,
+    side_at: Callable[[int], int],
+    train: Callable[[int], Trained],
+    scored: Callable[[int], nn.Module],
+    validate: Validate,
+    on_resume: Callable[[Resumed], None] | None = None,
+) -> Iterator[Epoch]:
+    """The epochs of any run, of faces or texts, from its checkpoint on; see `fit`.
+
+    Args:
+        side_at: size of the inputs at an epoch, counted from 1.
+        train: trains one epoch.
+        scored: what counts after an epoch: the network, or the average of its weights.
+    """
     done, run.history = load_checkpoint(checkpoint, run.parts(), generator=run.generator)
     if done and on_resume is not None:
-        network = partial(_scored, run, data, recipe, done)
-        on_resume(Resumed(done, tuple(run.history), network))
-    for number in range(done + 1, plan.epochs + 1):
+        on_resume(Resumed(done, tuple(run.history), partial(scored, done)))
+    for number in range(done + 1, epochs + 1):
         if run.stop.stopped:
             return
-        start, side = time.perf_counter(), plan.side_at(number)
-        loss = _train_epoch(run, data, recipe, number, on_step)
-        lr, scored = run.rate.lr_at(number), _scored(run, data, recipe, number)
-        metrics = validate(scored, side)
+        start, side = time.perf_counter(), side_at(number)
+        trained = train(number)
+        lr, network = run.rate.lr_at(number), scored(number)
+        metrics = validate(network, side)
         run.rate.update(metrics)
-        if recipe.stopping.patience or recipe.stopping.restore_best:
-            run.stop.update(metrics, scored)
-        epoch = Epoch(number, side, loss, lr, time.perf_counter() - start, metrics, scored)
+        if run.stop.how.patience or run.stop.how.restore_best:
+            run.stop.update(metrics, network)
+        seconds = time.perf_counter() - start
+        epoch = Epoch(number, side, trained.loss, lr, seconds, metrics, network, trained.costs)
         run.history.append(epoch.numbers())
         parts, history = run.parts(), run.history
         save_checkpoint(checkpoint, parts, epoch=number, history=history, generator=run.generator)
@@ -127,12 +182,12 @@ def fit(
         torch.set_rng_state(dropout)  # whatever the caller drew meanwhile
 
 
-def _begin(model: nn.Module, recipe: Recipe) -> _Run:
+def _begin(model: nn.Module, recipe: Recipe) -> RunState:
     """A run before its first epoch, all random states set to the seed."""
     plan = recipe.schedule
     torch.manual_seed(plan.seed)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 11 % faster here, LOG 2026-11-22
-    return _Run(
+    return RunState(
         model,
         build_optimizer(recipe.optimizer.settings, model),
         recipe.rate.settings.start(plan.epochs),
@@ -142,42 +197,80 @@ def _begin(model: nn.Module, recipe: Recipe) -> _Run:
     )
 
 
-def _train_epoch(
-    run: _Run, data: Training, recipe: Recipe, number: int, on_step: OnTrainStep | None
-) -> float:
-    """Mean loss over the steps of one epoch; the average, if any, is brought up to its end."""
-    run.model.train()
-    plan, how = recipe.schedule, recipe.averaging
-    averaged = _is_averaged(recipe, number)
-    order = _draw_order(data, run.generator)
-    steps = len(order) // plan.batch
-    total = 0.0
-    for step in range(steps):
-        set_lr(run.optimizer, run.rate.lr_at(number - 1 + step / steps))
-        rows = order[step * plan.batch : (step + 1) * plan.batch]
-        faces = augment_batch(data.x[rows], recipe.augment, plan.side_at(number), run.generator)
-        wanted = {head: t[rows] for head, t in data.targets.items()}
-        faces, wanted = mix_batch(faces, wanted, recipe.augment, run.generator)
-        with half_precision():
-            logits = run.model(faces.contiguous(memory_format=torch.channels_last))
-        loss = multi_head_loss(
-            logits,
-            wanted,
-            recipe.heads,
-            loss=recipe.loss.settings,
-            class_weights=data.class_weights,
-        ) + l2_penalty(run.model)
-        run.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        run.optimizer.step()
-        if averaged and how.each == "step":
-            run.average.update(run.model)
-        total += loss.item()
+def train_epoch(
+    run: RunState, data: Training, recipe: Recipe, number: int, on_step: OnTrainStep | None
+) -> Trained:
+    """Train one epoch with this process alone; the average, if any, is brought up to its end."""
+    share = draw_share(run, data, recipe, number)
+    steps, total = len(share.batches), 0.0
+    losses = train_steps(run.model, run.optimizer, data, recipe, share, generator=run.generator)
+    for done, loss in enumerate(losses, start=1):
+        run.average_in(recipe, number, after="step")
+        total += loss
         if on_step is not None:
-            on_step(number, step + 1, steps)
-    if averaged and how.each == "epoch":
-        run.average.update(run.model)
-    return total / steps
+            on_step(number, done, steps)
+    run.average_in(recipe, number, after="epoch")
+    return Trained(total / steps)
+
+
+def draw_share(run: RunState, data: Training, recipe: Recipe, number: int) -> Share:
+    """The whole epoch: its rows in random order, cut into batches, and their learning rates."""
+    order, batch = _draw_order(data, run.generator), recipe.schedule.batch
+    steps = len(order) // batch
+    rates = tuple(run.rate.lr_at(number - 1 + step / steps) for step in range(steps))
+    return Share(number, order[: steps * batch].view(steps, batch), rates)
+
+
+def train_steps(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    data: Training,
+    recipe: Recipe,
+    share: Share,
+    *,
+    generator: torch.Generator,
+    forward: nn.Module | None = None,
+) -> Iterator[float]:
+    """Take the steps of a share; yields the loss of each.
+
+    Args:
+        generator: of the augmentation.
+        forward: computes the logits with the weights of `model`; itself unless given.
+    """
+    model.train()
+    for rows, lr in zip(share.batches, share.rates, strict=True):
+        set_lr(optimizer, lr)
+        loss = batch_loss(
+            model, data, recipe, rows, number=share.number, generator=generator, forward=forward
+        )
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        yield loss.item()
+
+
+def batch_loss(
+    model: nn.Module,
+    data: Training,
+    recipe: Recipe,
+    rows: Tensor,
+    *,
+    number: int,
+    generator: torch.Generator,
+    forward: nn.Module | None = None,
+) -> Tensor:
+    """The loss of the rows (b,) after augmentation, a scalar; arguments as in `train_steps`."""
+    side = recipe.schedule.side_at(number)
+    faces = augment_batch(data.x[rows], recipe.augment, side, generator)
+    wanted = {head: t[rows] for head, t in data.targets.items()}
+    faces, wanted = mix_batch(faces, wanted, recipe.augment, generator)
+    with half_precision():
+        logits = (model if forward is None else forward)(
+            faces.contiguous(memory_format=torch.channels_last)
+        )
+    return multi_head_loss(
+        logits, wanted, recipe.heads, loss=recipe.loss.settings, class_weights=data.class_weights
+    ) + l2_penalty(model)
 
 
 def _draw_order(data: Training, generator: torch.Generator) -> Tensor:
@@ -196,7 +289,7 @@ def _is_averaged(recipe: Recipe, number: int) -> bool:
     return how.decay > 0 and number >= how.begins(recipe.schedule.epochs)
 
 
-def _scored(run: _Run, data: Training, recipe: Recipe, number: int) -> nn.Module:
+def _scored(run: RunState, data: Training, recipe: Recipe, number: int) -> nn.Module:
     """What counts after this epoch: the network itself, or the average with fitting statistics.
 
     Draws no random number, so that it can be made again from a checkpoint.

@@ -217,6 +217,6 @@ def parameter_groups(model: nn.Module, *, weight_decay: float) -> Groups:
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Give every parameter group this learning rate."""
+    """Give every parameter group this learning rate, or the share of it that its "scale" says."""
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group.get("scale", 1.0)

@@ -17,11 +17,12 @@ from classpulse.lab.data.faces import FaceSet
 from classpulse.lab.data.group_balance import balance_groups
 from classpulse.lab.evaluate.resample import accuracy_of, count_confusion, macro_f1_of
 from classpulse.lab.models.base import FaceModel
+from classpulse.lab.models.files import describe_file
 from classpulse.lab.models.registry import build_model
 from classpulse.lab.outputs import save_text
 from classpulse.lab.recipe import Recipe, recipe_table
 from classpulse.lab.train.augment import shrink
-from classpulse.lab.train.checkpoint import save_state
+from classpulse.lab.train.checkpoint import load_weights, save_state
 from classpulse.lab.train.epoch import EpochResult, Resumed
 from classpulse.lab.train.folder import BEST, CHECKPOINT, RESOLVED, check_run
 from classpulse.lab.train.logs import (
@@ -36,6 +37,8 @@ from classpulse.lab.train.logs import (
 )
 from classpulse.lab.train.loop import OnTrainStep, Training, Validate, fit
 from classpulse.lab.train.losses import multi_head_loss
+from classpulse.lab.train.parallel.scheme import follow_group, open_scheme
+from classpulse.lab.train.parallel.settings import Parallel, own_rank
 from classpulse.lab.train.sources import FaceParts, load_parts
 from classpulse.lab.train.targets import HEAD_SPACES, hard_labels, soft_targets
 from classpulse.lab.train.teach import ask_teachers, blend_targets
@@ -54,6 +57,7 @@ def train_faces(
     resume: bool,
     on_step: OnTrainStep | None = None,
     tensorboard: bool = False,
+    parallel: Parallel | None = None,
 ) -> Iterator[EpochResult]:
     """Train `recipe` on data from these paths; everything else as `train_parts`.
 
@@ -66,7 +70,13 @@ def train_faces(
     check_run(out, recipe, resume=resume)  # before the data are read, which may take long
     parts = load_parts(recipe, paths, votes, groups=groups)
     yield from train_parts(
-        recipe, parts, out=out, resume=resume, on_step=on_step, tensorboard=tensorboard
+        recipe,
+        parts,
+        out=out,
+        resume=resume,
+        on_step=on_step,
+        tensorboard=tensorboard,
+        parallel=parallel,
     )
 
 
@@ -78,6 +88,7 @@ def train_parts(
     resume: bool,
     on_step: OnTrainStep | None = None,
     tensorboard: bool = False,
+    parallel: Parallel | None = None,
 ) -> Iterator[EpochResult]:
     """Train `recipe` on the training part, validating on the validation part.
 
@@ -90,18 +101,27 @@ def train_parts(
         resume: go on with a run that is there; a new one is begun either way.
         on_step: called after every step.
         tensorboard: write its events too.
+        parallel: train with several workers. Those that torchrun started beside the first write
+            nothing and yield nothing. A run may go on with other workers than it was begun with.
 
     Raises:
         InputError: there is a run and `resume` is not set, or it is of another recipe.
         OutputError: a file cannot be written.
+        WorkerError: a worker failed or was killed.
     """
     check_run(out, recipe, resume=resume)
     model, heads = build_network(recipe), list(recipe.heads)
     data = build_training(parts.train, recipe)
+    if parallel is not None and own_rank() > 0:
+        follow_group(model, data, recipe, parallel)
+        return
     validate = build_validation(parts.valid, recipe)
     out.mkdir(parents=True, exist_ok=True)
     save_text(json.dumps(recipe_table(recipe), indent=2), out / RESOLVED)
-    with open_log(out, tensorboard=tensorboard) as log:
+    with (
+        open_log(out, tensorboard=tensorboard) as log,
+        open_scheme(parallel, model, data, recipe) as train_one,
+    ):
         for epoch in fit(
             model,
             data,
@@ -110,6 +130,7 @@ def train_parts(
             validate=validate,
             on_step=on_step,
             on_resume=lambda kept: _repair(out, recipe, log, kept),
+            train_one=train_one,
         ):
             row = log_row(epoch.numbers(), heads)
             best = _is_best([*log.rows, row], recipe)
@@ -204,8 +225,13 @@ def _targets(
 
 
 def build_network(recipe: Recipe) -> FaceModel:
-    """The recipe's network with random weights drawn from its seed."""
-    return build_model(
+    """The recipe's network with random weights drawn from its seed, or those it starts from.
+
+    Raises:
+        InputError: the run it starts from has no `best.pt`, or it is of another network.
+        ModelError: a file of pretrained weights that the settings name is missing or damaged.
+    """
+    model = build_model(
         recipe.network.kind,
         {head: len(HEAD_SPACES[head]) for head in recipe.heads},
         seed=recipe.schedule.seed,
@@ -213,6 +239,11 @@ def build_network(recipe: Recipe) -> FaceModel:
         channels=recipe.input.channels,
         side=recipe.input.height,
     )
+    if recipe.start:
+        weights = Path(recipe.start) / BEST
+        load_weights(model, weights)
+        model.origin = f"run {Path(recipe.start).name}, {describe_file(weights)}"
+    return model
 
 
 def prepare_all(faces: FaceSet, spec: InputSpec) -> Tensor:

@@ -87,6 +87,26 @@ def load_split(
     name: str,
 ) -> FaceParts:
     """As `load_parts`, by the labels of `head` for the recipe called `name`."""
+    parts = load_roles(how, paths, votes, groups=groups, head=head, seed=seed, name=name)
+    return FaceParts(parts["train"], parts["valid"], parts.get("test"))
+
+
+def load_roles(
+    how: DataSpec,
+    paths: Mapping[str, Path],
+    votes: Path | None,
+    *,
+    groups: Path | None = None,
+    head: str,
+    seed: int,
+    name: str,
+    needed: Sequence[str] = NEEDED,
+) -> dict[str, FaceSet]:
+    """As `load_split`: "train" and what else there is of "valid" and "test".
+
+    Args:
+        needed: parts without which there is nothing to do.
+    """
     faces, further = load_merged(how, paths, votes, groups=groups, name=name)
     labels = truth_in(faces, HEAD_SPACES[head])
     rows = Rows(labels, faces.part, faces.subject, further)
@@ -96,7 +116,7 @@ def load_split(
         for role, chosen in split.items()
         if role in ROLES and len(chosen)
     }
-    absent = [role for role in NEEDED if role not in parts]
+    absent = [role for role in needed if role not in parts]
     if any(name.startswith(FOLD) for name in split):
         raise InputError(
             f"the split '{how.split}' has folds, no parts to learn from and to choose the epoch "
@@ -109,10 +129,9 @@ def load_split(
             f"{', '.join(parts) or 'none'}"
         )
     train = without_blank(parts["train"])
-    held_out = [parts[role] for role in ("valid", "test") if role in parts]
     if how.dedup:
-        train = without_repeats(train, held_out)
-    return FaceParts(train, parts["valid"], parts.get("test"))
+        train = without_repeats(train, [faces for role, faces in parts.items() if role != "train"])
+    return {**parts, "train": train}
 
 
 def load_merged(

@@ -1,0 +1,1 @@
+"""One training by several processes: all-reduce, a parameter server, shared memory."""

@@ -1,0 +1,222 @@
+"""Synchronous data parallel training: every batch is split, gradients are averaged before the step.
+
+Equation 8 of the parallel paper with all workers in step. With workers of b rows each, a step is
+that of one worker with all the rows, but for rounding, where nothing depends on the other rows of a
+batch: batch normalization takes the statistics of a worker's own rows, mixing its own partners,
+and a row without a label makes the others of its worker count more.
+"""
+
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from classpulse.core.errors import InputError
+from classpulse.lab.recipe import Recipe
+from classpulse.lab.train.epoch import Trained
+from classpulse.lab.train.loop import (
+    OnTrainStep,
+    RunState,
+    Share,
+    Training,
+    draw_share,
+    train_steps,
+)
+from classpulse.lab.train.optim import build_optimizer
+from classpulse.lab.train.parallel.arena import moving_of
+from classpulse.lab.train.parallel.compress import COMPRESSIONS, Exchange, run_hook
+from classpulse.lab.train.parallel.costs import Costs
+from classpulse.lab.train.parallel.settings import Parallel
+from classpulse.lab.train.parallel.setup import Setup, seed_worker, unpack_setup
+from classpulse.lab.train.parallel.team import Link
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An epoch, for the others: the whole of it, of which each takes its columns.
+
+    Args:
+        share: of all workers together.
+        optimizer: state to begin with, in the first job of a process.
+    """
+
+    share: Share
+    optimizer: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSetup:
+    """For the workers that the command spawns: the setup, and where they meet."""
+
+    setup: Setup
+    how: Parallel
+    store: Path
+
+
+class Replica:
+    """One worker's copy of the network, with those of the others behind it.
+
+    To be built by all of them at once: it waits for the others.
+    """
+
+    def __init__(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, how: Parallel, rank: int
+    ) -> None:
+        self.exchange: Exchange = COMPRESSIONS.get(how.compress)()
+        if self.exchange.plain_layout:
+            model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        self.model, self.optimizer, self._rank, self._workers = model, optimizer, rank, how.workers
+        self._parallel = DistributedDataParallel(model, forward_sync_buffers=False)
+        self._parallel.register_comm_hook(self.exchange, run_hook)
+
+    def train(
+        self,
+        data: Training,
+        recipe: Recipe,
+        share: Share,
+        generator: torch.Generator,
+        after_step: Callable[[int], None],
+    ) -> tuple[float, float]:
+        """This worker's part of an epoch: mean loss and processor seconds of a step, of all."""
+        rows = share.batches.shape[1] // self._workers
+        own = share.batches[:, self._rank * rows : (self._rank + 1) * rows]
+        part = Share(share.number, own, share.rates)
+        start, total = time.thread_time(), 0.0
+        losses = train_steps(
+            self.model,
+            self.optimizer,
+            data,
+            recipe,
+            part,
+            generator=generator,
+            forward=self._parallel,
+        )
+        with warnings.catch_warnings():
+            # of kernels of 1 x 1 or of one channel, whose layout has two names
+            warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")
+            for done, loss in enumerate(losses, start=1):
+                total += loss
+                after_step(done)
+        numbers = torch.tensor([total, time.thread_time() - start], dtype=torch.float64)
+        loss, seconds = (_mean(numbers) / len(own)).tolist()
+        for buffer in moving_of(self.model).values():
+            buffer.copy_(_mean(buffer))
+        return loss, seconds
+
+
+class Ddp:
+    """Trains an epoch as the first of several workers; `fit` calls it.
+
+    Args:
+        tell: gives a job to all others.
+    """
+
+    def __init__(self, how: Parallel, tell: Callable[[Job], None]) -> None:
+        self._how, self._tell = how, tell
+        self._replica: Replica | None = None
+
+    def __call__(
+        self,
+        run: RunState,
+        data: Training,
+        recipe: Recipe,
+        number: int,
+        on_step: OnTrainStep | None,
+    ) -> Trained:
+        share, first = draw_share(run, data, recipe, number), self._replica is None
+        self._tell(Job(share, run.optimizer.state_dict() if first else None))
+        start, steps = time.perf_counter(), len(share.batches)
+        replica = self._replica or Replica(run.model, run.optimizer, self._how, 0)
+        self._replica, sent = replica, replica.exchange.sent
+
+        def after_step(done: int) -> None:
+            run.average_in(recipe, number, after="step")
+            if on_step is not None:
+                on_step(number, done, steps)
+
+        loss, compute = replica.train(data, recipe, share, run.generator, after_step)
+        run.average_in(recipe, number, after="epoch")
+        costs = Costs(
+            scheme="ddp",
+            workers=self._how.workers,
+            steps=steps,
+            step_seconds=(time.perf_counter() - start) / steps,
+            compute_seconds=compute,
+            step_bytes=(replica.exchange.sent - sent) / steps,
+        )
+        return Trained(loss, costs.plain())
+
+
+def follow(
+    model: nn.Module,
+    data: Training,
+    recipe: Recipe,
+    how: Parallel,
+    rank: int,
+    hear: Callable[[], Job | None],
+) -> None:
+    """Be one of the others until `hear` gives None: train the own part of every job."""
+    replica, generator = None, torch.Generator()
+    while (job := hear()) is not None:
+        if replica is None:
+            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            optimizer = build_optimizer(recipe.optimizer.settings, model)
+            optimizer.load_state_dict(job.optimizer or optimizer.state_dict())
+            replica = Replica(model, optimizer, how, rank)
+        seed, number = recipe.schedule.seed, job.share.number
+        seed_worker(generator, seed=seed, number=number, rank=rank)
+        replica.train(data, recipe, job.share, generator, lambda done: None)
+
+
+def serve_ddp(link: Link, rank: int, group: GroupSetup) -> None:
+    """A spawned worker: `follow` with the jobs that come over the link."""
+    model, data, _ = unpack_setup(group.setup)
+    link.send(rank)
+    join_group(group.how, rank, store=group.store)
+    follow(model, data, group.setup.recipe, group.how, rank, link.receive)
+
+
+def join_group(how: Parallel, rank: int, *, store: Path | None = None) -> None:
+    """Meet the other workers at a file, or where torchrun says.
+
+    Raises:
+        InputError: this process is in a group already.
+    """
+    if distributed.is_initialized():
+        raise InputError(
+            "this process already trains with 'ddp': finish or close that training first"
+        )
+    method = "env://" if store is None else f"file://{store}"
+    distributed.init_process_group(
+        "gloo",
+        init_method=method,
+        rank=rank,
+        world_size=how.workers,
+        timeout=timedelta(seconds=how.patience),
+    )
+
+
+def tell_group(job: Job | None) -> None:
+    """Give a job to all others over the group itself, as torchrun's workers have no link."""
+    distributed.broadcast_object_list([job])
+
+
+def hear_group() -> Job | None:
+    """The other side of `tell_group`."""
+    heard: list[Any] = [None]
+    distributed.broadcast_object_list(heard)
+    return heard[0]
+
+
+def _mean(tensor: Tensor) -> Tensor:
+    """Over the workers, in float64, so that the mean of equal numbers is that number."""
+    wide = tensor.double()
+    distributed.all_reduce(wide)
+    return wide / distributed.get_world_size()

@@ -1,0 +1,219 @@
+"""Several workers train one network: what they compute together, and that it goes on."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from classpulse.core.card import InputSpec  # noqa: E402
+from classpulse.core.errors import InputError, WorkerError  # noqa: E402
+from classpulse.lab.models.convnext import ConvNextSettings  # noqa: E402
+from classpulse.lab.models.residual import ResidualSettings  # noqa: E402
+from classpulse.lab.recipe import Recipe, Schedule  # noqa: E402
+from classpulse.lab.train.augment import Augment  # noqa: E402
+from classpulse.lab.train.average import Averaging  # noqa: E402
+from classpulse.lab.train.epoch import Epoch  # noqa: E402
+from classpulse.lab.train.kinds import Choice  # noqa: E402
+from classpulse.lab.train.loop import Training, fit  # noqa: E402
+from classpulse.lab.train.optim import OPTIMIZERS, Sgd  # noqa: E402
+from classpulse.lab.train.parallel.scheme import open_scheme  # noqa: E402
+from classpulse.lab.train.parallel.settings import Parallel  # noqa: E402
+from classpulse.lab.train.run import build_network  # noqa: E402
+from classpulse.lab.train.schedule import Constant  # noqa: E402
+
+torch.set_num_threads(1)
+
+SIDE, BATCH, ROWS, EPOCHS = 16, 8, 64, 3
+STEPS = ROWS // BATCH
+STILL = Augment(0, 0, zoom=(1, 1), shear=0, flip=0, light=0, erase=0, mixup_share=0)
+PLAIN = Recipe(  # nothing random but the order, and no statistics over a batch
+    "plain",
+    "A recipe for tests.",
+    {"emotion": 1.0},
+    InputSpec(SIDE, SIDE, 1, (0.5,), (0.25,), "fer2013"),
+    network=Choice("convnext", ConvNextSettings((8, 16), (1, 1), drop_path=0.0)),
+    optimizer=Choice("sgd", Sgd()),
+    rate=Choice("constant", Constant(lr=1e-3)),
+    schedule=Schedule(sides=((1, SIDE),), batch=BATCH),
+    augment=STILL,
+)
+LONGER = replace(PLAIN, schedule=replace(PLAIN.schedule, sides=((EPOCHS, SIDE),)))
+EVERYTHING = replace(  # that draws a random number or has a state
+    LONGER,
+    network=Choice("residual-se", ResidualSettings((8, 16), blocks=1, stem=8, dropout=0.3)),
+    optimizer=Choice("adamw", OPTIMIZERS.get("adamw")()),
+    averaging=Averaging(decay=0.6),
+    augment=Augment(),
+)
+
+
+def build_data() -> Training:
+    """Random faces whose labels can be seen in them."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(ROWS) % 7
+    x = torch.randn(ROWS, 1, SIDE, SIDE, generator=generator) + labels.view(-1, 1, 1, 1)
+    return Training(x, {"emotion": torch.nn.functional.one_hot(labels, 7).float()})
+
+
+def train(
+    recipe: Recipe, how: Parallel | None, checkpoint: Path, *, epochs: int = EPOCHS
+) -> list[Epoch]:
+    """So many epochs from wherever the checkpoint is."""
+    model, data, done = build_network(recipe), build_data(), []
+    with open_scheme(how, model, data, recipe) as train_one:
+        for epoch in fit(
+            model, data, recipe, checkpoint, validate=lambda *_: {}, train_one=train_one
+        ):
+            done.append(epoch)
+            if len(done) == epochs:
+                break
+    return done
+
+
+def weights(checkpoint: Path) -> Any:
+    """All weights of a checkpoint, (n,)."""
+    state = torch.load(checkpoint, weights_only=True)["model"]
+    return torch.cat([t.flatten() for t in state.values()])
+
+
+def assert_equal(one: Any, other: Any) -> None:
+    """The same to the bit, but for times."""
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other)
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for name in one.keys() - {"seconds", "costs"}:
+            assert_equal(one[name], other[name])
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other)
+        for a, b in zip(one, other, strict=True):
+            assert_equal(a, b)
+    else:
+        assert one == other
+
+
+# --- in step -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "rmsprop", "rmsprop-paper"])
+def test_workers_in_step_are_one_worker_with_all_rows(name: str, tmp_path: Path) -> None:
+    # eps is large enough that a gradient of rounding errors alone moves nothing
+    settings = Sgd() if name == "sgd" else OPTIMIZERS.get(name)(eps=1e-3)  # type: ignore[call-arg]
+    recipe = replace(PLAIN, optimizer=Choice(name, settings))
+    alone, together = tmp_path / "alone.pt", tmp_path / "together.pt"
+    loss = train(recipe, None, alone)[0].loss
+    found = train(recipe, Parallel("ddp", 2), together)[0]
+    assert found.loss == pytest.approx(loss, rel=1e-5) and found.costs["steps"] == STEPS
+    start = torch.cat([t.flatten() for t in build_network(recipe).state_dict().values()])
+    moved = (weights(alone) - start).abs().max().item()
+    assert moved > 1e-3
+    assert torch.allclose(weights(together), weights(alone), rtol=0, atol=1e-3 * moved)
+
+
+def test_one_worker_is_none_to_the_bit(tmp_path: Path) -> None:
+    train(EVERYTHING, None, tmp_path / "none.pt")
+    train(EVERYTHING, Parallel("ddp", 1), tmp_path / "one.pt")
+    none, one = (torch.load(tmp_path / f"{n}.pt", weights_only=True) for n in ("none", "one"))
+    for state in (none, one):
+        for numbers in state["history"]:
+            numbers.pop("costs", None)
+    assert_equal(none, one)
+
+
+def test_workers_in_step_go_on_to_the_bit(tmp_path: Path) -> None:
+    how = Parallel("ddp", 2)
+    train(EVERYTHING, how, tmp_path / "straight.pt")
+    train(EVERYTHING, how, tmp_path / "cut.pt", epochs=2)
+    train(EVERYTHING, how, tmp_path / "cut.pt")
+    straight, cut = (
+        torch.load(tmp_path / f"{n}.pt", weights_only=True) for n in ("straight", "cut")
+    )
+    assert straight["epoch"] == EPOCHS
+    assert_equal(straight, cut)
+
+
+def test_statistics_of_all_workers_count(tmp_path: Path) -> None:
+    """Batch normalization: the mean that the workers' rows moved is that of all the rows."""
+    recipe = replace(EVERYTHING, augment=STILL, averaging=Averaging())
+    recipe = replace(recipe, network=Choice("residual-se", ResidualSettings((8,), 1, 8, 0.0)))
+    recipe = replace(recipe, rate=Choice("constant", Constant(lr=1e-12)))  # weights stay
+    train(recipe, None, tmp_path / "alone.pt", epochs=1)
+    train(recipe, Parallel("ddp", 2), tmp_path / "together.pt", epochs=1)
+    alone, together = (
+        torch.load(tmp_path / f"{n}.pt", weights_only=True)["model"] for n in ("alone", "together")
+    )
+    means = [name for name in alone if name.endswith("running_mean")]
+    assert means and alone[means[0]].abs().max() > 1e-3
+    assert torch.allclose(alone[means[0]], together[means[0]], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["fp16", "bf16", "powersgd", "topk"])
+def test_compressed_gradients_learn_too_and_are_smaller(name: str, tmp_path: Path) -> None:
+    whole = train(LONGER, Parallel("ddp", 2), tmp_path / "whole.pt")
+    found = train(LONGER, Parallel("ddp", 2, name), tmp_path / "small.pt")
+    parameters = sum(p.numel() for p in build_network(PLAIN).parameters())
+    assert whole[-1].costs["step_bytes"] == 4 * parameters
+    halves = 2 * parameters
+    if name in ("fp16", "bf16"):
+        assert found[-1].costs["step_bytes"] == halves
+    else:
+        assert 0 < found[-1].costs["step_bytes"] < halves
+    # the rest of a compressed gradient comes with a later one, so the way is much the same
+    assert found[-1].loss < found[0].loss
+    assert found[-1].loss == pytest.approx(whole[-1].loss, rel=0.1)
+
+
+# --- out of step ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["async", "hogwild"])
+@pytest.mark.parametrize("name", ["sgd", "adamw", "rmsprop"])
+def test_workers_out_of_step_learn_and_go_on(scheme: str, name: str, tmp_path: Path) -> None:
+    recipe = replace(EVERYTHING, optimizer=Choice(name, OPTIMIZERS.get(name)()))
+    how, checkpoint = Parallel(scheme, 2), tmp_path / "c.pt"
+    first = train(recipe, how, checkpoint, epochs=2)
+    last = train(recipe, how, checkpoint)
+    assert [epoch.number for epoch in first + last] == [1, 2, 3]
+    assert last[-1].loss < first[0].loss
+    for epoch in first + last:
+        assert epoch.costs["steps"] == STEPS == sum(n for _, n in epoch.costs["staleness"])
+        assert epoch.costs["compute_seconds"] > 0
+    state = torch.load(checkpoint, weights_only=True)
+    assert state["average"]["updates"] == EPOCHS * STEPS
+    assert not torch.equal(state["model"]["stem.1.running_mean"], torch.zeros(8))
+
+
+@pytest.mark.parametrize("scheme", ["async", "hogwild"])
+def test_one_worker_out_of_step_takes_the_steps_of_none(scheme: str, tmp_path: Path) -> None:
+    train(PLAIN, None, tmp_path / "none.pt")
+    found = train(PLAIN, Parallel(scheme, 1), tmp_path / "one.pt")
+    assert found[-1].costs["staleness"] == [[0, STEPS]]
+    assert torch.allclose(weights(tmp_path / "one.pt"), weights(tmp_path / "none.pt"), atol=1e-6)
+
+
+def test_a_run_may_change_its_scheme(tmp_path: Path) -> None:
+    checkpoint, numbers = tmp_path / "c.pt", []
+    for how in (None, Parallel("hogwild", 2), Parallel("ddp", 2)):
+        numbers += [epoch.number for epoch in train(EVERYTHING, how, checkpoint, epochs=1)]
+    assert numbers == [1, 2, 3]
+
+
+# --- what goes wrong -----------------------------------------------------------------------------
+
+
+def test_a_worker_that_fails_is_one_error(tmp_path: Path) -> None:
+    data, model = build_data(), build_network(PLAIN)
+    broken = Training(data.x, {"votes": data.targets["emotion"]})  # a head that is not there
+    with (
+        pytest.raises(WorkerError, match=r"worker \d of 2 \(process \d+\) failed: KeyError"),
+        open_scheme(Parallel("async", 2), model, broken, PLAIN) as one,
+    ):
+        next(fit(model, data, PLAIN, tmp_path / "c.pt", validate=lambda *_: {}, train_one=one))
+
+
+def test_a_batch_must_be_shared_evenly(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"schedule.batch = 8 cannot be shared evenly by 3 .*=9"):
+        train(PLAIN, Parallel("ddp", 3), tmp_path / "c.pt")
