@@ -1,4 +1,4 @@
-"""Reading plain columns of numbers from a CSV file, for `classpulse engage apply`."""
+"""Reading plain columns of numbers from a CSV file, for `classpulse engage apply` and `fit`."""
 
 import csv
 import math
@@ -11,8 +11,13 @@ from numpy.typing import NDArray
 from classpulse.core.errors import InputError
 
 
-def read_columns(path: Path, names: Collection[str]) -> dict[str, NDArray[np.float64]]:
+def read_columns(
+    path: Path, names: Collection[str] | None = None
+) -> dict[str, NDArray[np.float64]]:
     """Header -> (n,) finite numbers, for those columns of a CSV file that are among `names`.
+
+    Args:
+        names: None is all columns.
 
     Raises:
         InputError: the file cannot be read or decoded, is empty, has no rows or a repeated
@@ -36,7 +41,7 @@ def read_columns(path: Path, names: Collection[str]) -> dict[str, NDArray[np.flo
     return {
         name: np.array([_number(cells[i], name, path, line) for line, cells in rows[1:]])
         for i, name in enumerate(header)
-        if name in names
+        if names is None or name in names
     }
 
 

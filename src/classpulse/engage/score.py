@@ -2,18 +2,24 @@
 
 The form is equation 26 of the parallel engagement paper (seed system 3): a multiple linear
 regression on expression scores. Two presets: `paper` repeats its weights (with them anger raises
-engagement, and scores leave [0, 1]); `default` is ours. Neither is fitted to labelled engagement.
+engagement, and scores leave [0, 1]); `default` is ours. Neither is fitted to labelled engagement;
+`classpulse engage fit` fits one and writes a file, which is taken wherever a preset is.
 """
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from classpulse.core.build import build_dataclass
 from classpulse.core.errors import InputError, ShapeError
 from classpulse.core.records import Interval, Scores
 
+SUFFIX = ".json"  # of a preset's file
+PRESET_FORMAT = 1
 ONE_SD = 1.0  # half-width of a reading's interval in standard deviations, about 68 %
 
 
@@ -145,9 +151,62 @@ DEFAULT = LinearEngagement(
 PRESETS: dict[str, LinearEngagement] = {preset.name: preset for preset in (DEFAULT, PAPER)}
 
 
-def get_preset(name: str) -> LinearEngagement:
-    """The preset called `name`; `InputError` lists the known ones otherwise."""
+def get_preset(name_or_path: str) -> LinearEngagement:
+    """A preset by its name, or one from a ``.json`` file as `classpulse engage fit` writes it.
+
+    Raises:
+        InputError: an unknown name (the known ones are listed), or the file cannot be used.
+    """
+    if name_or_path in PRESETS:
+        return PRESETS[name_or_path]
+    if name_or_path.endswith(SUFFIX):
+        return load_preset(Path(name_or_path))
+    raise InputError(
+        f"unknown preset '{name_or_path}'; known: {', '.join(PRESETS)}, or a {SUFFIX} file of "
+        "classpulse engage fit"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _PresetFile:
+    """What a file of a preset holds, see `LinearEngagement`."""
+
+    format: int
+    name: str
+    intercept: float
+    weights: dict[str, dict[str, float]]
+    clip: bool
+    origin: str
+
+
+def load_preset(path: Path) -> LinearEngagement:
+    """Read a preset from a file.
+
+    Raises:
+        InputError: the file is missing, is not JSON, or a field is missing, unknown, of the wrong
+            type or not finite; the message names the field.
+    """
     try:
-        return PRESETS[name]
-    except KeyError:
-        raise InputError(f"unknown preset '{name}'; known: {', '.join(PRESETS)}") from None
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read preset {path}: {error.strerror}") from None
+    except ValueError as error:  # UnicodeDecodeError and JSONDecodeError are ones
+        raise InputError(f"preset {path} is not valid JSON: {error}; fit it again") from None
+    found = build_dataclass(_PresetFile, raw, where=f"preset {path}", error=InputError)
+    if found.format != PRESET_FORMAT:
+        raise InputError(
+            f"preset {path} has format {found.format}, this version reads {PRESET_FORMAT}: fit it "
+            "again"
+        )
+    numbers = [
+        found.intercept,
+        *(w for by_label in found.weights.values() for w in by_label.values()),
+    ]
+    if len(numbers) < 2 or not np.isfinite(numbers).all():
+        raise InputError(f"preset {path}: needs one weight or more, and finite numbers alone")
+    return LinearEngagement(found.name, found.intercept, found.weights, found.clip, found.origin)
+
+
+def preset_text(preset: LinearEngagement) -> str:
+    """The content of a file that `load_preset` reads."""
+    return json.dumps({"format": PRESET_FORMAT} | asdict(preset), indent=2) + "\n"

@@ -1,6 +1,9 @@
 """The numbers of a card: an artefact measured on every held-out part of its split."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from classpulse.core.card import Metric
 from classpulse.core.records import Interval, Scores
@@ -11,18 +14,27 @@ from classpulse.lab.train.sources import FaceParts
 from classpulse.lab.train.targets import hard_labels
 from classpulse.runtime.model import OnnxModel
 
+Answers = Callable[[NDArray[np.uint8]], Mapping[str, Scores]]
+"""From pictures (n, h, w) or (n, h, w, 3) to the scores of every head."""
+
 
 def judge_parts(model: OnnxModel, parts: FaceParts) -> list[Metric]:
-    """Accuracy and macro F1 of every head on the test part, if any, then on the validation part.
+    """`judge_answers` of an artefact on the test part, if any, then on the validation part."""
+    judged = [part for part in (parts.test, parts.valid) if part is not None]
+    return judge_answers(lambda images: predict_heads(model, images), judged, train=parts.train)
+
+
+def judge_answers(
+    answers_of: Answers, judged: Sequence[FaceSet], *, train: FaceSet
+) -> list[Metric]:
+    """Accuracy and macro F1 of every head on every judged part.
 
     A part of which pictures also stand in training is measured a second time without them.
     """
-    judged = [part for part in (parts.test, parts.valid) if part is not None]
-    answers = [predict_heads(model, part.images) for part in judged]
-    pairs = list(zip(judged, answers, strict=True))
+    pairs = [(part, answers_of(part.images)) for part in judged]
     found = [metric for part, heads in pairs for metric in _judge(part, heads)]
     for part, heads in pairs:
-        fresh = ~repeated_in(part, parts.train)
+        fresh = ~repeated_in(part, train)
         if fresh.any() and not fresh.all():
             kept = {head: Scores(one.probs[fresh], one.space) for head, one in heads.items()}
             found += _judge(part.take(fresh, name=f"{part.name} without repeats"), kept)

@@ -124,6 +124,16 @@ def split_paper(rows: Rows, *, seed: int = SEED) -> Parts:
     return {"train": np.sort(train), "test": np.sort(test)}
 
 
+@PROTOCOLS.register("paper-stratified")
+def split_paper_stratified(rows: Rows, *, seed: int = SEED) -> Parts:
+    """The same by class: 80/20 at random, every class with its share in both parts."""
+    labelled = np.flatnonzero(rows.labels >= 0)
+    train, test = train_test_split(
+        labelled, test_size=0.2, stratify=rows.labels[labelled], random_state=seed
+    )
+    return {"train": np.sort(train), "test": np.sort(test)}
+
+
 @PROTOCOLS.register("kfold-10")
 def split_kfold(rows: Rows, *, seed: int = SEED) -> Parts:
     """Ten stratified folds of all labelled rows: parts ``fold-0`` ... ``fold-9``, disjoint."""

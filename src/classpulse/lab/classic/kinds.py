@@ -1,0 +1,247 @@
+"""What a classic recipe can name: features, reductions and classifiers, each with its settings."""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field, make_dataclass
+from typing import Any, Protocol
+
+from sklearn.decomposition import NMF, PCA
+from sklearn.kernel_approximation import Nystroem
+from sklearn.svm import SVC, LinearSVC
+
+from classpulse.core.errors import InputError
+from classpulse.core.registry import Registry
+from classpulse.lab.classic.embedding import ArtefactEmbedding
+from classpulse.lab.classic.transformers import (
+    GaborFeatures,
+    HaarFeatures,
+    HogFeatures,
+    LbpFeatures,
+    PictureFeatures,
+)
+from classpulse.lab.train.kinds import check_ranges
+
+Steps = list[tuple[str, Any]]  # as scikit-learn's Pipeline takes them
+KERNELS = ("linear", "poly", "rbf")
+MAX_STEPS = 20_000  # of the solver of a linear SVM
+INFINITE = float("inf")
+
+
+# --- features ----------------------------------------------------------------------------------
+
+PIXELS = "pixels"  # no features at all
+ESTIMATORS: dict[str, type[PictureFeatures]] = {
+    "lbp": LbpFeatures,
+    "hog": HogFeatures,
+    "gabor": GaborFeatures,
+    "haar": HaarFeatures,
+    "embedding": ArtefactEmbedding,
+}
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """The pixels themselves."""
+
+
+def _settings_of(features: type[PictureFeatures]) -> type:
+    """A dataclass with the parameters of an estimator, so that defaults stand in one place."""
+    parameters = inspect.signature(features).parameters.values()
+    fields = [
+        (one.name, one.annotation, field(default=one.default))
+        for one in parameters
+        if one.name != "height"  # all pictures of a recipe are square
+    ]
+    return make_dataclass(features.__name__, fields, frozen=True)
+
+
+FEATURE_KINDS: Registry[type[Any]] = Registry("kind of features")
+FEATURE_KINDS.register(PIXELS)(Pixels)
+for _name, _features in ESTIMATORS.items():
+    FEATURE_KINDS.register(_name)(_settings_of(_features))
+
+
+def build_features(kind: str, settings: Any) -> Steps:
+    """The step that makes features from pixels; none for the pixels themselves."""
+    if kind == PIXELS:
+        return []
+    return [("features", ESTIMATORS[kind](**vars(settings)))]
+
+
+# --- reductions and classifiers ----------------------------------------------------------------
+
+
+class Part(Protocol):
+    """Settings of a reduction or of a classifier."""
+
+    def build(self, seed: int) -> Steps:
+        """Its steps, not fitted."""
+        ...
+
+    def searched(self) -> Mapping[str, str]:
+        """Names of values that may be searched -> names of scikit-learn's parameters."""
+        ...
+
+
+REDUCTIONS: Registry[type[Part]] = Registry("reduction")
+CLASSIFIERS: Registry[type[Part]] = Registry("classifier")
+
+
+@REDUCTIONS.register("none")
+@dataclass(frozen=True, slots=True)
+class NoReduction:
+    """Features as they are."""
+
+    def build(self, seed: int) -> Steps:
+        return []
+
+    def searched(self) -> Mapping[str, str]:
+        return {}
+
+
+@REDUCTIONS.register("pca")
+@dataclass(frozen=True, slots=True)
+class Pca:
+    """Principal components (paper, eq. 5).
+
+    Args:
+        components: how many; below 1, the share of the variance that they have to explain.
+    """
+
+    components: float = 0.95
+
+    def __post_init__(self) -> None:
+        whole = self.components < 1 or self.components == int(self.components)
+        if not (self.components > 0 and whole):
+            raise InputError(
+                f"components = {self.components}: needs a share below 1 or a whole number"
+            )
+
+    def build(self, seed: int) -> Steps:
+        count = self.components if self.components < 1 else int(self.components)
+        return [("reduce", PCA(count, random_state=seed))]
+
+    def searched(self) -> Mapping[str, str]:
+        return {"components": "reduce__n_components"}
+
+
+@REDUCTIONS.register("nmf")
+@dataclass(frozen=True, slots=True)
+class Nmf:
+    """Non-negative matrix factorization, the factorization of the paper's hypothesis 2.
+
+    Args:
+        components: how many.
+        steps: of the solver, at most.
+    """
+
+    components: int = 64
+    steps: int = 200
+
+    def __post_init__(self) -> None:
+        check_ranges(components=(self.components, 1, INFINITE), steps=(self.steps, 1, INFINITE))
+
+    def build(self, seed: int) -> Steps:
+        nmf = NMF(self.components, init="nndsvda", max_iter=self.steps, tol=1e-3, random_state=seed)
+        return [("reduce", nmf)]
+
+    def searched(self) -> Mapping[str, str]:
+        return {"components": "reduce__n_components"}
+
+
+@CLASSIFIERS.register("svm")
+@dataclass(frozen=True, slots=True)
+class Svm:
+    """Support vector machine with a kernel, one against one (paper, eq. 6).
+
+    Args:
+        kernel: in `KERNELS`.
+        c: price of a training row inside the margin or beyond it.
+        gamma: of poly and rbf; 0 is 1 / (dimensions * variance).
+        degree: of poly.
+        balanced: a row costs more, the rarer its class.
+    """
+
+    kernel: str = "rbf"
+    c: float = 1.0
+    gamma: float = 0.0
+    degree: int = 3
+    balanced: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kernel not in KERNELS:
+            raise InputError(f"kernel = {self.kernel!r}: needs one of {', '.join(KERNELS)}")
+        check_ranges(c=(self.c, 1e-9, 1e9), gamma=(self.gamma, 0, 1e9), degree=(self.degree, 1, 9))
+
+    def build(self, seed: int) -> Steps:
+        machine = SVC(
+            C=self.c,
+            kernel=self.kernel,
+            gamma=self.gamma or "scale",
+            degree=self.degree,
+            coef0=1.0 if self.kernel == "poly" else 0.0,  # else odd degrees know no even part
+            class_weight="balanced" if self.balanced else None,
+            break_ties=True,  # the answer is the largest decision value, as in the exported graph
+            cache_size=500,
+        )
+        return [("svm", machine)]
+
+    def searched(self) -> Mapping[str, str]:
+        return {"c": "svm__C", "gamma": "svm__gamma"}
+
+
+@CLASSIFIERS.register("linear-svm")
+@dataclass(frozen=True, slots=True)
+class LinearSvm:
+    """Linear machines, one against the rest.
+
+    Args:
+        c, balanced: as in `Svm`.
+    """
+
+    c: float = 1.0
+    balanced: bool = False
+
+    def __post_init__(self) -> None:
+        check_ranges(c=(self.c, 1e-9, 1e9))
+
+    def build(self, seed: int) -> Steps:
+        machine = LinearSVC(
+            C=self.c,
+            class_weight="balanced" if self.balanced else None,
+            dual="auto",
+            max_iter=MAX_STEPS,
+            random_state=seed,
+        )
+        return [("svm", machine)]
+
+    def searched(self) -> Mapping[str, str]:
+        return {"c": "svm__C"}
+
+
+@CLASSIFIERS.register("nystroem")
+@dataclass(frozen=True, slots=True)
+class NystroemSvm:
+    """Linear machines on an approximate RBF kernel map (Williams and Seeger 2001).
+
+    Args:
+        landmarks: training rows that the map is made of.
+        gamma: of the kernel; 0 is 1 / dimensions.
+        c, balanced: as in `Svm`.
+    """
+
+    landmarks: int = 500
+    gamma: float = 0.0
+    c: float = 1.0
+    balanced: bool = False
+
+    def __post_init__(self) -> None:
+        check_ranges(landmarks=(self.landmarks, 1, INFINITE), gamma=(self.gamma, 0, 1e9))
+
+    def build(self, seed: int) -> Steps:
+        gamma = self.gamma or None
+        mapped = Nystroem("rbf", gamma=gamma, n_components=self.landmarks, random_state=seed)
+        return [("map", mapped), *LinearSvm(self.c, self.balanced).build(seed)]
+
+    def searched(self) -> Mapping[str, str]:
+        return {"c": "svm__C", "gamma": "map__gamma"}

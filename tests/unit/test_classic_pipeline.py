@@ -1,0 +1,272 @@
+"""Classic recipes: loaded, fitted, searched, written as ONNX, and used as any other model."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from builders import write_artefact
+from classic_data import striped, write_striped
+
+torch = pytest.importorskip("torch")
+
+from classpulse.core.errors import InputError  # noqa: E402
+from classpulse.core.labels import FER2013_7  # noqa: E402
+from classpulse.lab.book import check_classic  # noqa: E402
+from classpulse.lab.classic.command import PARITY, run_classic  # noqa: E402
+from classpulse.lab.classic.fit import HEAD, fit_pipeline  # noqa: E402
+from classpulse.lab.classic.kinds import FEATURE_KINDS  # noqa: E402
+from classpulse.lab.classic.recipe import (  # noqa: E402
+    ClassicRecipe,
+    classic_table,
+    load_classic_recipe,
+)
+from classpulse.lab.ensemble.recipe import load_ensemble_recipe  # noqa: E402
+from classpulse.lab.evaluate.predictors import predict_heads  # noqa: E402
+from classpulse.lab.recipe import load_recipe  # noqa: E402
+from classpulse.runtime.model import OnnxModel  # noqa: E402
+
+NAME = "paper_cnn_pca_svm"
+TOML = """
+name = "mine"
+summary = "A recipe for tests."
+side = 24
+[features]
+kind = "hog"
+[reduction]
+kind = "pca"
+components = 8
+"""
+IMAGES, LABELS = striped(98, side=24)
+FRESH, TRUTH = striped(35, seed=1, side=24)
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Any:
+    """A small recipe, with changes."""
+
+    def load(*changes: str) -> ClassicRecipe:
+        path = tmp_path / "mine.toml"
+        path.write_text(TOML)
+        return load_classic_recipe(str(path), changes=changes)
+
+    return load
+
+
+def accuracy(recipe: ClassicRecipe) -> float:
+    scores = fit_pipeline(recipe, IMAGES, LABELS, FER2013_7).predict(FRESH)[HEAD]
+    assert np.allclose(scores.probs.sum(axis=1), 1, atol=1e-5)
+    return float((scores.probs.argmax(axis=1) == TRUTH).mean())
+
+
+# --- recipes -------------------------------------------------------------------------------------
+
+
+def test_the_recipe_of_the_paper_has_its_three_steps() -> None:
+    recipe = load_classic_recipe(NAME)
+    kinds = recipe.features.kind, recipe.reduction.kind, recipe.classifier.kind
+    assert kinds == ("embedding", "pca", "svm") and recipe.classifier.settings.kernel == "rbf"
+
+
+def test_a_whole_table_loads_again(mine: Any, tmp_path: Path) -> None:
+    recipe = mine("search.kind=grid", "search.c=[1.0, 10.0]", "sigma=1.0")
+    path = tmp_path / "recipe.json"
+    path.write_text(json.dumps(classic_table(recipe)))
+    assert load_classic_recipe(str(path)) == recipe
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("features.kind=sift", "unknown kind of features 'sift'; known: pixels, lbp, hog, gabor"),
+        ("features.cells=3", "unknown \\['cells'\\]"),
+        ("reduction.components=1.5", "needs a share below 1 or a whole number"),
+        ("reduction.kind=tsne", "unknown reduction 'tsne'; known: none, pca, nmf"),
+        ("classifier.kernel=sigmoid", "needs one of linear, poly, rbf"),
+        ("classifier.c=-1.0", "c = -1.0: needs a number from"),
+        ("data.split=best", "unknown split protocol 'best'"),
+        ("sigma=9.0", "sigma = 9.0: needs a number from 0 to 3"),
+        ("calibration=0.0", "calibration = 0.0"),
+        ("reduction.kind=nmf", "NMF takes no negative numbers: set standardize = false"),
+        ("search.kind=bayes", "needs one of none, grid, random, halving"),
+        ("search.c=[1.0]", "search kind 'none' with values of c"),
+        ("search.kind=grid", "a search needs values of c, gamma or components"),
+        ("colour=true", "unknown \\['colour'\\]"),
+    ],
+)
+def test_a_wrong_recipe_is_one_clear_error(mine: Any, change: str, message: str) -> None:
+    kind, _, value = change.partition("=")
+    fresh = [change] if kind != "reduction.kind" else [f"reduction={{kind = '{value}'}}"]
+    with pytest.raises(InputError, match=message):
+        mine(*fresh)
+
+
+def test_only_what_is_there_can_be_searched(mine: Any) -> None:
+    with pytest.raises(InputError, match="cannot search gamma of pca and linear-svm"):
+        mine("classifier.kind=linear-svm", "search.kind=grid", "search.gamma=[0.1]")
+
+
+def test_every_kind_of_recipe_has_its_own_command() -> None:
+    with pytest.raises(InputError, match="use classpulse classic"):
+        load_recipe(NAME)
+    with pytest.raises(InputError, match="has no members"):
+        load_ensemble_recipe(NAME)
+    with pytest.raises(InputError, match="use classpulse train or combine"):
+        load_classic_recipe("face-base")
+
+
+def test_a_recipe_can_be_checked(mine: Any, command: Any) -> None:
+    assert check_classic(mine()).parameters > 0
+    assert '"kind": "embedding"' in command("recipes", "show", NAME, "--resolved").out
+    assert "embedding + svm" in command("recipes", "ls").out
+
+
+# --- fitting -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FEATURE_KINDS if kind != "embedding"])
+def test_stripes_are_told_apart_by_any_features(mine: Any, kind: str) -> None:
+    assert accuracy(mine(f"features.kind={kind}", "reduction.components=12")) > 0.8
+
+
+@pytest.mark.parametrize(
+    "classifier",
+    [
+        "{kind = 'svm', kernel = 'linear'}",
+        "{kind = 'svm', kernel = 'poly', degree = 2}",
+        "{kind = 'linear-svm', balanced = true}",
+        "{kind = 'nystroem', landmarks = 40, gamma = 0.05}",
+    ],
+)
+def test_stripes_are_told_apart_by_any_classifier(mine: Any, classifier: str) -> None:
+    assert accuracy(mine(f"classifier={classifier}")) > 0.9
+
+
+def test_nmf_reduces_what_is_not_negative(mine: Any) -> None:
+    recipe = mine("reduction={kind = 'nmf', components = 12, steps = 40}", "standardize=false")
+    fitted = fit_pipeline(recipe, IMAGES, LABELS, FER2013_7)
+    answers = fitted.predict(FRESH)[HEAD].probs.argmax(axis=1)
+    assert fitted.reduced == 12 and (answers == TRUTH).mean() > 0.8
+
+
+@pytest.mark.parametrize("kind", ["grid", "random", "halving"])
+def test_a_search_finds_a_kernel_that_learns(mine: Any, kind: str) -> None:
+    recipe = mine(f"search.kind={kind}", "search.gamma=[1e4, 0.02]", "search.draws=2")
+    fitted = fit_pipeline(recipe, IMAGES, LABELS, FER2013_7)
+    assert fitted.best["gamma"] == 0.02 and fitted.best["accuracy in folds"] > 0.8
+
+
+def test_the_same_seed_gives_the_same_answers(mine: Any) -> None:
+    one, two = (fit_pipeline(mine("rows=77"), IMAGES, LABELS, FER2013_7) for _ in range(2))
+    assert np.array_equal(one.predict(FRESH)[HEAD].probs, two.predict(FRESH)[HEAD].probs)
+    assert one.rows == 69 and one.temperature == two.temperature
+
+
+def test_the_pipeline_is_one_of_scikit_learn(mine: Any) -> None:
+    fitted = fit_pipeline(mine("minmax=true", "sigma=0.5"), IMAGES, LABELS, FER2013_7)
+    assert list(fitted.pipeline.named_steps) == [
+        "minmax", "denoise", "features", "standardize", "reduce", "svm",
+    ]  # fmt: skip
+    answers = fitted.pipeline.predict(FRESH.reshape(len(FRESH), -1) / np.float32(255))
+    assert np.array_equal(answers, fitted.predict(FRESH)[HEAD].probs.argmax(axis=1))
+
+
+@pytest.mark.parametrize(
+    ("changes", "labels", "message"),
+    [
+        ([], LABELS % 6, "too few training pictures of neutral 0; needs 10 or more of each"),
+        (["reduction.components=145"], LABELS, "145 components of 144 features and 88 rows"),
+        (["rows=3"], LABELS, "98 training pictures are too few"),
+    ],
+)
+def test_data_that_cannot_be_learned_from(
+    mine: Any, changes: list[str], labels: Any, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        fit_pipeline(mine(*changes), IMAGES, labels, FER2013_7)
+
+
+# --- the artefact --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [],
+        ["sigma=0.8"],
+        ["minmax=false", "reduction={kind = 'none'}", "classifier.kernel=poly"],
+        ["standardize=false", "classifier={kind = 'linear-svm'}"],
+        ["classifier={kind = 'nystroem', landmarks = 30}"],
+    ],
+)
+@pytest.mark.parametrize("kind", ["pixels", "embedding"])
+def test_the_graph_answers_as_the_pipeline(
+    mine: Any, tmp_path: Path, kind: str, changes: list[str]
+) -> None:
+    features, side = "{kind = 'pixels'}", 24
+    if kind == "embedding":
+        model = write_artefact(tmp_path / "tiny", seed=1)
+        features, side = f"{{kind = 'embedding', model = '{model}'}}", 48
+    recipe = mine(f"features={features}", f"side={side}", *changes)
+    data = write_striped(tmp_path / "fer2013.csv")
+    found = run_classic(recipe, paths={"fer2013": data}, out=tmp_path / "out")
+    written = OnnxModel(str(tmp_path / "out"))
+    wanted = found.fitted.predict(FRESH)[HEAD].probs
+    gaps = np.abs(predict_heads(written, FRESH)[HEAD].probs - wanted).max(axis=1)
+    assert np.median(gaps) < 1e-5 and (gaps > PARITY).mean() <= 0.03  # a vote may turn
+    flat = np.full((1, 48, 48), 90, np.uint8)
+    assert np.isfinite(predict_heads(written, flat)[HEAD].probs).all()
+    assert [head.name for head in written.card.heads] == (
+        ["emotion"] if kind == "pixels" else ["emotion", "state"]
+    )
+    if kind == "embedding":
+        other = predict_heads(OnnxModel(str(tmp_path / "tiny")), FRESH)["state"].probs
+        if not recipe.minmax:
+            assert np.allclose(predict_heads(written, FRESH)["state"].probs, other, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["features.kind=lbp"], "features 'lbp' have no ONNX form, only pixels and embedding"),
+        (
+            ["features={kind = 'pixels'}", "reduction={kind = 'nmf'}", "standardize=false"],
+            "NMF solves a problem for every new row",
+        ),
+        (
+            ["features={kind = 'embedding'}", "side=40"],
+            "takes 48 x 48 pixels framed as fer2013, not side = 40",
+        ),
+    ],
+)
+def test_what_has_no_graph_is_refused_before_the_work(
+    mine: Any, tmp_path: Path, changes: list[str], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        run_classic(mine(*changes), paths={"fer2013": tmp_path / "none"}, out=tmp_path / "out")
+
+
+def test_the_command_measures_and_writes(command: Any, mine: Any, tmp_path: Path) -> None:
+    mine()
+    data = write_striped(tmp_path / "fer2013.csv")
+    words = ["classic", tmp_path / "mine.toml", "--data", f"fer2013={data}"]
+    said = command(*words)
+    assert said.code == 0 and "hog: 144 features, 8 after pca; 88 training rows" in said.out
+    assert "FER2013 PublicTest" in said.out and "mse of probabilities" in said.out
+    out = tmp_path / "out"
+    pixels = [*words, "--set", "features={kind='pixels'}", "--json", "--out", out]
+    found = json.loads(command(*pixels).out)
+    card = json.loads((out / "card.json").read_text())
+    assert card["metrics"] == found["metrics"] and found["per_second"] > 0
+    assert found["metrics"][0]["value"] > 0.9 and card["recipe"] == "mine"
+    assert command(*pixels).code == 5  # nothing is overwritten
+
+
+def test_a_random_split_needs_no_parts(mine: Any, tmp_path: Path) -> None:
+    data = write_striped(tmp_path / "fer2013.csv")
+    recipe = mine("data.split=paper-stratified")
+    found = run_classic(recipe, paths={"fer2013": data})
+    assert found.metrics[0].data == "FER2013 test of paper-stratified" and found.card is None
+    assert found.metrics[0].n == 26 and replace(recipe, seed=1) != recipe
