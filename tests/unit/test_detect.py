@@ -3,6 +3,7 @@
 from functools import cache
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from builders import build_frame, load_portrait, noise
@@ -123,6 +124,12 @@ def test_suppress_is_the_definition(n: int, seed: int, overlap: float) -> None:
     score = np.random.default_rng(seed).choice([0.5, 0.7, 0.9], n).astype(np.float32)  # with ties
     kept = suppress(box, score, overlap=overlap)
     assert kept.tolist() == suppress_slowly(box, score, overlap)
+
+
+def test_the_network_gets_blue_green_red_minus_the_mean() -> None:
+    image = noise(40, 50)
+    blob = cv2.dnn.blobFromImage(image, mean=detect.BGR_MEAN, swapRB=True)
+    assert np.array_equal(detect._blob(image), blob)
 
 
 # --- portraits -----------------------------------------------------------------------------------

@@ -94,7 +94,8 @@ def test_a_reading_has_the_time_of_its_frame() -> None:
     assert [r.t for seen in run() for r in seen.readings] == [0.5, 1.0, 1.5]
 
 
-def test_frames_are_read_as_they_are_needed() -> None:
+@pytest.mark.parametrize("kind", ["live", "stills", "serial"])
+def test_frames_are_read_as_they_are_needed(kind: str) -> None:
     asked: list[float] = []
 
     def find(frame: Frame) -> Faces:
@@ -102,8 +103,9 @@ def test_frames_are_read_as_they_are_needed() -> None:
         return Faces.none()
 
     model: Any = FakeModel()
-    source: Any = FakeSource(frames(10))
-    stream = watch(source, detector=find, model=model)
+    source: Any = FakeSource(frames(10), sequence=kind != "stills")
+    source.live = kind == "live"
+    stream = watch(source, detector=find, model=model, overlap=kind != "serial")
     next(stream), next(stream)
     assert asked == [0.0, 0.5]
 
@@ -306,7 +308,6 @@ def forbid_networks(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("a network was loaded")
 
     monkeypatch.setattr(pipeline, "OnnxModel", refuse)
-    monkeypatch.setattr(analyze_module, "OnnxModel", refuse)
 
 
 def test_in_eu_schools_no_network_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -350,7 +351,7 @@ class Stage:
         self.find: Find = always(*[(10 + 62.0 * (i % 5), 20 + 90.0 * (i // 5)) for i in range(6)])
         self.model = FakeModel()
         patch.setattr(analyze_module, "open_source", lambda name, every: self.source)
-        patch.setattr(analyze_module, "OnnxModel", lambda name: self.model)
+        patch.setattr(pipeline, "OnnxModel", lambda name, threads: self.model)
         patch.setitem(DETECTORS._things, "fake", lambda: self._find)
 
     def _find(self, frame: Frame) -> Faces:
@@ -593,7 +594,7 @@ def test_a_real_network_file_goes_through_the_whole_path(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     stage = Stage(monkeypatch, tmp_path)
-    monkeypatch.setattr(analyze_module, "OnnxModel", OnnxModel)
+    monkeypatch.setattr(pipeline, "OnnxModel", OnnxModel)
     outputs = {"emotion_probs": [0, 0, 0, 5.0, 0, 0, 0], "state_probs": [0, 0, 5.0, 0]}
     stage.run(model=str(write_artefact(tmp_path / "tiny", outputs)))
     assert {(line["emotion"], line["state"]) for line in stage.lines()} == {("happy", "focused")}

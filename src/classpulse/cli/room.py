@@ -18,6 +18,8 @@ def analyze(
                                                "camera:N, rtsp://..., or - for standard input.")],
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
     every: Annotated[float, typer.Option(help="Seconds between analyzed frames.")] = 0.5,
+    detect_every: Annotated[float, typer.Option(help="Seconds between searches for faces; between "
+                                                     "them they are followed. 0: always.")] = 0.2,
     window: Annotated[float | None, typer.Option(help="Seconds per class number.")] = None,
     model: Annotated[str, typer.Option(help="Shipped name or artefact folder.")] = "face-base",
     detector: Annotated[str, typer.Option(help="retinaface or haar.")] = "retinaface",
@@ -38,9 +40,10 @@ def analyze(
 
     privacy = Privacy(profile, k=k, single_subject=single_subject, consent=consent)
     with progress_bar(quiet=as_json or not sys.stderr.isatty()) as advance:
-        session = run(source, out=out, every=every, window=window, model=model, detector=detector,
-                      preset=preset, smooth=smooth, privacy=privacy, annotate=annotate,
-                      show_faces=show_faces, on_progress=advance)  # fmt: skip
+        session = run(source, out=out, every=every, detect_every=detect_every, window=window,
+                      model=model, detector=detector, preset=preset, smooth=smooth,
+                      privacy=privacy, annotate=annotate, show_faces=show_faces,
+                      on_progress=advance)  # fmt: skip
     typer.echo(json.dumps(session.summary) if as_json else describe_session(session))
     if not session.summary["session"]["complete"]:
         raise typer.Exit(130)
@@ -86,11 +89,11 @@ def models_ls(as_json: AsJson = False) -> None:
     """The models in this package, with their first metric."""
     import dataclasses
 
-    from classpulse.core.card import load_card
+    from classpulse.core.text_card import load_any_card
     from classpulse.room.terminal import describe_models
     from classpulse.runtime.model import shipped_models
 
-    cards = [dataclasses.asdict(load_card(f / "card.json")) for f in shipped_models().values()]
+    cards = [dataclasses.asdict(load_any_card(f / "card.json")) for f in shipped_models().values()]
     typer.echo(json.dumps(cards) if as_json else describe_models(cards))
 
 

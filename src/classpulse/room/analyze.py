@@ -4,7 +4,7 @@ import json
 import re
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from classpulse.core.errors import PrivacyError
 from classpulse.engage.windows import WindowAggregator, suggest_window
 from classpulse.room.files import make_folder, partial_path, write_text
 from classpulse.room.interrupt import hold_interrupt
-from classpulse.room.pipeline import EVERY, SMOOTH, Observation, watch
+from classpulse.room.pipeline import DETECT_EVERY, EVERY, SMOOTH, Observation, open_network, watch
 from classpulse.room.privacy import Privacy
 from classpulse.room.summary import SessionInfo, Tally, build_summary
 from classpulse.room.table import (
@@ -26,7 +26,7 @@ from classpulse.room.table import (
     write_parquet,
 )
 from classpulse.room.video import VideoSink
-from classpulse.runtime.model import DEFAULT_MODEL, OnnxModel
+from classpulse.runtime.model import DEFAULT_MODEL
 from classpulse.vision.source import open_source
 
 
@@ -65,6 +65,7 @@ def analyze(
     *,
     out: str | Path | None = None,
     every: float = EVERY,
+    detect_every: float = DETECT_EVERY,
     window: float | None = None,
     model: str = DEFAULT_MODEL,
     detector: str = "retinaface",
@@ -86,7 +87,7 @@ def analyze(
             `report.html`; nothing is written without it.
         every: seconds between analyzed frames.
         window: seconds per class-level number; chosen from the duration when None.
-        model, detector, preset, smooth: see `room.pipeline.watch`.
+        detect_every, model, detector, preset, smooth: see `room.pipeline.watch`.
         privacy: rules of the session.
         annotate: also write `annotated.mp4` with boxes and blurred faces.
         show_faces: do not blur them there.
@@ -99,10 +100,11 @@ def analyze(
     rules = privacy or Privacy()
     folder = None if out is None else Path(out)
     opened = open_source(source, every=every)
-    network = OnnxModel(model) if rules.rules.face_emotion else None
+    network = open_network(model) if rules.rules.face_emotion else None
     stream = watch(
         opened,
         every=every,
+        detect_every=detect_every,
         model=network or model,
         detector=detector,
         preset=preset,
@@ -112,6 +114,7 @@ def analyze(
     run = _Run(rules, network.card if network else None, folder)
     with ExitStack() as stack:
         frames = stack.enter_context(opened)
+        stack.enter_context(closing(stream))  # its threads end before the source is closed
         seconds = suggest_window(frames.duration) if window is None else window
         run.open(stack, seconds, annotate, show_faces)
         start = time.monotonic()

@@ -70,6 +70,7 @@ class RetinaFace:
             )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(
             WEIGHTS, options, providers=["CPUExecutionProvider"]
@@ -87,9 +88,7 @@ class RetinaFace:
         size = (max(round(w * scale), 32), max(round(h * scale), 32))
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         sized = cv2.resize(frame.image, size, interpolation=how)
-        # (h, w, 3) RGB -> (1, 3, h, w) BGR minus the mean
-        blob = cv2.dnn.blobFromImage(sized, mean=BGR_MEAN[::-1], swapRB=False)[:, ::-1]
-        outputs = self._session.run(None, {self._input: np.ascontiguousarray(blob)})
+        outputs = self._session.run(None, {self._input: _blob(sized)})
         return self._decode(outputs, size, to_frame=(w / size[0], h / size[1]))
 
     def _decode(
@@ -116,6 +115,17 @@ class RetinaFace:
         return faces[suppress(faces.box, faces.score, overlap=self.overlap)]
 
 
+def _blob(image: NDArray[Any]) -> NDArray[np.float32]:
+    """(h, w, 3) uint8 RGB -> (1, 3, h, w) BGR minus the mean.
+
+    Plane by plane: `cv2.dnn.blobFromImage` gives the same numbers in four times the time.
+    """
+    blob = np.empty((1, 3, *image.shape[:2]), dtype=np.float32)
+    for row, plane in enumerate(reversed(cv2.split(image))):
+        np.subtract(plane, np.float32(BGR_MEAN[row]), out=blob[0, row])
+    return blob
+
+
 @DETECTORS.register("haar")
 class Haar:
     """OpenCV's Viola-Jones frontal-face cascade: no landmarks, frontal faces only.
@@ -128,10 +138,7 @@ class Haar:
     def __init__(
         self, *, scale_factor: float = 1.1, neighbors: int = 5, min_side: int = 20
     ) -> None:
-        path = f"{cv2.data.haarcascades}haarcascade_frontalface_default.xml"  # type: ignore[attr-defined]
-        self._cascade = cv2.CascadeClassifier(path)
-        if self._cascade.empty():
-            raise ModelError(f"no Viola-Jones cascade at {path}: reinstall opencv-python<5")
+        self._cascade = load_cascade()
         self.scale_factor = scale_factor
         self.neighbors = neighbors
         self.min_side = min_side
@@ -153,6 +160,19 @@ class Haar:
         return Faces(np.concatenate([corner, corner + extent], axis=1), score.astype(np.float32))
 
 
+def load_cascade() -> cv2.CascadeClassifier:
+    """OpenCV's cascade of frontal faces.
+
+    Raises:
+        ModelError: it is not there.
+    """
+    path = f"{cv2.data.haarcascades}haarcascade_frontalface_default.xml"  # type: ignore[attr-defined]
+    cascade = cv2.CascadeClassifier(path)
+    if cascade.empty():
+        raise ModelError(f"no Viola-Jones cascade at {path}: reinstall opencv-python<5")
+    return cascade
+
+
 def iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
     """Intersection over union of every pair: (n, 4) and (m, 4) xyxy -> (n, m) in [0, 1]."""
     low = np.maximum(a[:, None, :2], b[None, :, :2])
@@ -168,13 +188,13 @@ def suppress(
     box: NDArray[np.float32], score: NDArray[np.float32], *, overlap: float
 ) -> NDArray[np.int64]:
     """Greedy non-maximum suppression: rows to keep, strongest first."""
-    order = np.argsort(-score, kind="stable")
-    overlaps = iou(box[order], box[order]) > overlap
+    left = np.argsort(-score, kind="stable")
     kept: list[int] = []
-    for row in range(len(order)):
-        if not overlaps[row, kept].any():
-            kept.append(row)
-    return order[kept]
+    while len(left):  # once for each face kept, not once for each of some hundred boxes
+        best, left = left[:1], left[1:]
+        kept.append(int(best[0]))
+        left = left[iou(box[best], box[left])[0] <= overlap]
+    return np.array(kept, dtype=np.int64)
 
 
 @lru_cache(maxsize=4)
