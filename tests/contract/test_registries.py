@@ -2,19 +2,19 @@
 
 import hashlib
 import json
-import tomllib
 from functools import cache
-from importlib import resources
 
 import numpy as np
 import pytest
 from builders import build_frame, load_portrait, noise, sure
 from numpy.typing import NDArray
 
-from classpulse.core.card import Head, load_card
+from classpulse.core.card import Head, is_of_text, load_card, read_card
 from classpulse.core.labels import FER2013_7, LEARNING_STATE_4, RELABELS, SPACES
 from classpulse.core.records import Detector, Faces, Scores
 from classpulse.engage.score import PRESETS
+from classpulse.lab.recipe_file import read_table
+from classpulse.lab.recipe_file import recipe_names as shipped_recipes
 from classpulse.room.privacy import PROFILES, Privacy
 from classpulse.runtime.model import DEFAULT_MODEL, OnnxModel, shipped_models
 from classpulse.vision.detect import DETECTORS, build_detector
@@ -33,7 +33,10 @@ PICTURES = {
     "portrait": load_portrait("astronaut", scale=0.4),
 }
 detectors = pytest.mark.parametrize("detector", list(DETECTORS))
-models = pytest.mark.parametrize("model", list(shipped_models()))
+models = pytest.mark.parametrize(
+    "model",
+    [name for name, at in shipped_models().items() if not is_of_text(read_card(at / "card.json"))],
+)
 
 
 @cache
@@ -273,11 +276,9 @@ def test_some_preset_can_use_the_model(model: str) -> None:
 
 
 def recipe_names() -> list[str]:
-    """Shipped recipes of one network; those of ensembles are in tests/unit/test_combine.py."""
-    folder = resources.files("classpulse") / "lab" / "recipes"
-    files = {f.name: f.read_text() for f in folder.iterdir() if f.name.endswith(".toml")}
-    one = (name for name, text in files.items() if "members" not in tomllib.loads(text))
-    return sorted(name.removesuffix(".toml") for name in one)
+    """Shipped recipes of one network for faces; others are in tests/unit."""
+    other = {"members", "features", "encode"}
+    return [name for name in shipped_recipes() if not other & read_table(name).keys()]
 
 
 recipes = pytest.mark.parametrize("recipe", recipe_names())

@@ -9,17 +9,16 @@ from pathlib import Path
 
 import torch
 
-from classpulse.lab.book import Checked, check_ensemble, check_recipe, open_recipe
-from classpulse.lab.recipe import Recipe
+from classpulse.lab.book import Checked, check_recipes
 from classpulse.lab.recipe_file import recipe_names
 
 FILE = Path(__file__).parent / "losses.json"
 
 
 def check(name: str) -> Checked:
-    """Two steps of a recipe, or the parts of an ensemble."""
-    recipe = open_recipe(name)
-    return check_recipe(recipe) if isinstance(recipe, Recipe) else check_ensemble(recipe)
+    """Two steps of a recipe, or the parts of one without a network."""
+    [found] = check_recipes([name])
+    return found
 
 
 def main() -> None:

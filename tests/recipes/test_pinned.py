@@ -23,6 +23,8 @@ LIGHT = {  # a few seconds together; one of every family
     "thesis-cnn-2-weights",
     "thesis-kt-2-insert",
     "thesis-ensemble-nb-1",
+    "text-minilm",
+    "text-thesis-5-bert-1",
 }
 
 

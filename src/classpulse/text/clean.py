@@ -45,6 +45,19 @@ def clean_1(text: str) -> str:
     return _closing_steps(_opening_steps(text))
 
 
+def clean_plain(text: str) -> str:
+    """White space and ISEAR's and MELD's leftovers put right, everything else as it was written.
+
+    For encoders that know capitals, digits, hyphens and emoji: they see what the writer wrote.
+    An a-acute goes only before a line break, where ISEAR has it; elsewhere it is a letter.
+    """
+    return " ".join(pre_meld(re.sub(r"á\r?\n", "", text)).split())
+
+
+CLEANERS: dict[str, Cleaner] = {"clean-1": clean_1, "plain": clean_plain}
+"""Rules by the name that recipes and cards use."""
+
+
 def clean_twice(text: str, *, words: Collection[str]) -> str:
     """ "Doble clean": the second pass of `clean_1`, for augmented training texts only.
 

@@ -44,17 +44,19 @@ def thesis_gaps() -> Gaps:
     return {"isear": isear, "meld": meld}
 
 
-def find_gaps(isear: TextSet, meld: TextSet) -> Gaps:
-    """The gaps of two files as read: none if both are complete, `thesis_gaps` where rows lack.
+def find_gaps(isear: TextSet, meld: TextSet | None = None) -> Gaps:
+    """The gaps of the files as read: none if they are complete, `thesis_gaps` where rows lack.
+
+    Args:
+        meld: for the sets of 7 emotions; the set of 5 does without.
 
     Raises:
         InputError: a file has other counts than the complete one and the one without test rows.
     """
     known = thesis_gaps()
-    found = {
-        "isear": _match(isear, ISEAR_COUNTS, known["isear"]),
-        "meld": _match(meld, MELD_COUNTS, known["meld"]),
-    }
+    found = {"isear": _match(isear, ISEAR_COUNTS, known["isear"])}
+    if meld is not None:
+        found["meld"] = _match(meld, MELD_COUNTS, known["meld"])
     return {corpus: gaps for corpus, gaps in found.items() if gaps} or COMPLETE
 
 

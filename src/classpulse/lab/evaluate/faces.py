@@ -138,15 +138,37 @@ def evaluation_json(measured: Measured, kinds: dict[str, LabelSpace]) -> dict[st
 
 
 def _evaluate_kind(measured: Measured, space: LabelSpace) -> dict[str, Any]:
-    truth = truth_in(measured.faces, space)
-    all_scores = [scores_in(found, space) for found in measured.found]
-    scores = all_scores[0]
+    return compare_scores(
+        measured.names,
+        [scores_in(found, space) for found in measured.found],
+        truth_in(measured.faces, space),
+        space,
+        temperature=measured.temperatures.get(space.name, 1.0),
+    )
+
+
+def compare_scores(
+    names: Sequence[str],
+    answers: Sequence[Scores | None],
+    truth: NDArray[np.int64],
+    space: LabelSpace,
+    *,
+    temperature: float,
+) -> dict[str, Any]:
+    """Plain values: the first model's numbers, its rivals', and paired tests against them.
+
+    Args:
+        names: of the models.
+        answers: their scores in `space`; None of a rival that does not answer in it.
+        truth: (n,) labels, -1 where there is none.
+        temperature: inside the first model's scores.
+    """
+    scores = answers[0]
     assert scores is not None  # `choose_kinds` saw to it
-    temperature = measured.temperatures.get(space.name, 1.0)
     plain = _plain(evaluate_scores(scores, truth, temperature=temperature), space)
     rivals = {
         name: (other, evaluate_scores(other, truth))
-        for name, other in zip(measured.names[1:], all_scores[1:], strict=True)
+        for name, other in zip(names[1:], answers[1:], strict=True)
         if other is not None
     }
     plain["rivals"] = {name: _plain(result, space) for name, (_, result) in rivals.items()}

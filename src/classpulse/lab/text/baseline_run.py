@@ -1,0 +1,73 @@
+"""Fit and judge a baseline: one pass, no artefact, its numbers in the folder of the run."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from classpulse.core.card import Metric
+from classpulse.core.errors import InputError
+from classpulse.lab.data.corpora import AnyTexts
+from classpulse.lab.data.texts import MultiTextSet
+from classpulse.lab.evaluate.resample import (
+    accuracy_of,
+    count_confusion,
+    draw_confusions,
+    interval_of,
+    macro_f1_of,
+)
+from classpulse.lab.outputs import save_text
+from classpulse.lab.text.augment import augment_texts
+from classpulse.lab.text.baseline import Tfidf, fit_tfidf
+from classpulse.lab.text.recipe import TextRecipe, text_recipe_table
+from classpulse.lab.text.run import lemmatized
+from classpulse.lab.text.sources import load_text_parts
+from classpulse.lab.train.folder import RESOLVED, check_table
+from classpulse.text.encode import find_cleaner
+
+METRICS = "metrics.json"
+
+
+def run_baseline(recipe: TextRecipe, *, paths: Mapping[str, Path], out: Path) -> list[Metric]:
+    """Fit the recipe's baseline for each of its heads and measure it on every held-out part.
+
+    Writes `recipe.json` and `metrics.json` into `out`. Fitting again takes seconds, so no model is
+    kept: scikit-learn's own form is a pickle, which this project does not load.
+
+    Raises:
+        InputError: a head with several labels a text, or as `load_text_parts`.
+    """
+    check_table(out, text_recipe_table(recipe), resume=False)
+    parts = load_text_parts(recipe, paths)
+    clean, seed = find_cleaner(recipe.encode.clean), recipe.schedule.seed
+    how: Tfidf = recipe.network.settings
+    found: list[Metric] = []
+    for head, targets in parts.train.targets.items():
+        known = np.flatnonzero(targets.sum(axis=1) > 0)
+        texts = [clean(one) for one in lemmatized(parts.train.texts, recipe)]
+        made, places = augment_texts([texts[i] for i in known], recipe.augment, seed=seed)
+        labels = targets[known].argmax(axis=1)[places].astype(np.int64)
+        model = fit_tfidf(how, made, labels, seed=seed)
+        for held in (parts.test, parts.valid):
+            if head in held:
+                texts = [clean(one) for one in lemmatized(held[head].texts, recipe)]
+                found += _judge(head, held[head], model.predict(texts))
+    out.mkdir(parents=True, exist_ok=True)
+    save_text(json.dumps(text_recipe_table(recipe), indent=2), out / RESOLVED)
+    save_text(json.dumps([asdict(one) for one in found], indent=2), out / METRICS)
+    return found
+
+
+def _judge(head: str, texts: AnyTexts, predicted: np.ndarray) -> list[Metric]:
+    if isinstance(texts, MultiTextSet):
+        raise InputError(f"a baseline gives one label a text: head '{head}' has several")
+    confusion = count_confusion(texts.labels, predicted, len(texts.space))
+    draws = draw_confusions(confusion, seed=0)
+    metrics = []
+    for name, measure in (("accuracy", accuracy_of), ("macro_f1", macro_f1_of)):
+        one = interval_of(float(measure(confusion)), measure(draws))
+        value, low, high = (round(v, 4) for v in (one.value, one.low, one.high))
+        metrics.append(Metric(name, head, value, low, high, len(texts), texts.name))
+    return metrics

@@ -1,0 +1,66 @@
+"""What a text network can be asked, and targets for it."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from classpulse.core.labels import GOEMOTIONS_28, TEXT_5, TEXT_7, LabelSpace
+from classpulse.lab.train.losses import Loss, multi_head_loss
+
+HEAD_SPACES: dict[str, LabelSpace] = {
+    "text-5": TEXT_5,
+    "text-7": TEXT_7,
+    "goemotions": GOEMOTIONS_28,
+}
+MULTI = frozenset({"goemotions"})
+"""Heads whose labels do not exclude each other: a sigmoid each, thresholds in the card."""
+
+Probs = NDArray[np.float32]
+
+
+def one_hot(labels: NDArray[np.int64], k: int, *, smoothing: float) -> Probs:
+    """(n, k) targets of labels (n,), the share `smoothing` spread evenly over all k."""
+    targets = np.full((len(labels), k), smoothing / k, dtype=np.float32)
+    targets[np.arange(len(labels)), labels] += 1.0 - smoothing
+    return targets
+
+
+def text_loss(
+    logits: Mapping[str, Tensor],
+    targets: Mapping[str, Tensor],
+    heads: Mapping[str, float],
+    *,
+    loss: Loss,
+) -> Tensor:
+    """Weighted sum over heads, each a mean over its rows with a label.
+
+    Args:
+        logits, targets: head -> (b, k); a row of zeros has no label of that head.
+        heads: head -> weight.
+        loss: of the heads with one label a text; those in `MULTI` have the mean binary
+            cross-entropy of their labels (Demszky et al. 2020, section 5.1).
+    """
+    single = {head: t for head, t in targets.items() if head not in MULTI}
+    total = multi_head_loss(logits, single, heads, loss=loss)
+    for head in targets.keys() & MULTI:
+        known = targets[head].sum(dim=1) > 0
+        if known.any():
+            cost = functional.binary_cross_entropy_with_logits(
+                logits[head][known].float(), targets[head][known]
+            )
+            total = total + heads[head] * cost
+    return total
+
+
+def answer(logits: Mapping[str, Tensor], temperatures: Mapping[str, float]) -> dict[str, Tensor]:
+    """{head: (b, k)} probabilities: a softmax, or a sigmoid for the heads in `MULTI`."""
+    return {
+        head: torch.sigmoid(logits[head] / t)
+        if head in MULTI
+        else torch.softmax(logits[head] / t, dim=1)
+        for head, t in temperatures.items()
+    }

@@ -1,0 +1,71 @@
+"""Heads whose labels do not exclude each other: from which probability a label holds, and F1."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classpulse.core.records import Interval
+from classpulse.lab.evaluate.resample import RESAMPLES, interval_of
+
+PLAIN_THRESHOLD = 0.3  # of every label before any is fitted (the code of Demszky et al. 2020)
+GRID = np.round(np.arange(0.05, 0.96, 0.025), 3)
+
+Probs = NDArray[np.float32]
+Truth = NDArray[np.uint8]
+
+
+def fit_thresholds(probs: Probs, truth: Truth) -> tuple[float, ...]:
+    """For each of k labels the value of `GRID` with the highest F1 on (n, k) probs and truth.
+
+    A label that never occurs, or that no threshold finds, keeps `PLAIN_THRESHOLD`.
+    """
+    found = []
+    for j in range(truth.shape[1]):
+        scores = [_f1(probs[:, j] >= t, truth[:, j] > 0) for t in GRID]
+        best = int(np.argmax(scores))
+        found.append(float(GRID[best]) if scores[best] > 0 else PLAIN_THRESHOLD)
+    return tuple(found)
+
+
+def macro_f1(probs: Probs, truth: Truth, thresholds: tuple[float, ...]) -> float:
+    """Mean F1 over the k labels; one that neither occurs nor is found counts as 0."""
+    said = probs >= np.asarray(thresholds, dtype=np.float32)
+    return float(np.mean([_f1(said[:, j], truth[:, j] > 0) for j in range(truth.shape[1])]))
+
+
+def macro_f1_interval(
+    probs: Probs, truth: Truth, thresholds: tuple[float, ...], *, seed: int = 0
+) -> Interval:
+    """`macro_f1` with a 95 % bootstrap interval over rows."""
+    said = (probs >= np.asarray(thresholds, dtype=np.float32)).astype(np.float64)
+    return _interval(said, truth.astype(np.float64), seed=seed)
+
+
+def cross_fitted_f1(probs: Probs, truth: Truth, *, seed: int = 0) -> Interval:
+    """Macro F1 when each half of the rows is cut at the thresholds of the other half."""
+    order = np.random.default_rng(seed).permutation(len(truth))
+    halves = order[: len(order) // 2], order[len(order) // 2 :]
+    said = np.zeros(probs.shape, dtype=np.float64)
+    for fit_on, used_on in (halves, halves[::-1]):
+        cut = np.asarray(fit_thresholds(probs[fit_on], truth[fit_on]), dtype=np.float32)
+        said[used_on] = probs[used_on] >= cut
+    return _interval(said, truth.astype(np.float64), seed=seed)
+
+
+def _interval(said: NDArray[np.float64], truth: NDArray[np.float64], *, seed: int) -> Interval:
+    """Bootstrap of rows by how often each is drawn, (resamples, n) counts times (n, k) facts."""
+    hits, total = said * truth, said + truth
+    random = np.random.default_rng(seed)
+    draws = np.empty(RESAMPLES)
+    for i in range(RESAMPLES):
+        counts = np.bincount(random.integers(0, len(truth), len(truth)), minlength=len(truth))
+        draws[i] = _mean_f1(counts @ hits, counts @ total)
+    return interval_of(_mean_f1(hits.sum(axis=0), total.sum(axis=0)), draws)
+
+
+def _mean_f1(hits: NDArray[np.float64], total: NDArray[np.float64]) -> float:
+    return float(np.mean(2 * hits / np.maximum(total, 1)))
+
+
+def _f1(said: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
+    total = int(said.sum()) + int(truth.sum())
+    return 2 * int((said & truth).sum()) / total if total else 0.0

@@ -1,0 +1,226 @@
+"""A recipe for texts: corpora, network, and everything else that a training run depends on."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from classpulse.core.build import build_dataclass
+from classpulse.core.errors import InputError
+from classpulse.core.registry import Registry
+from classpulse.lab.claims import Claim
+from classpulse.lab.data.corpora import CORPORA
+from classpulse.lab.models.text_registry import TEXT_MODELS, TransformerMean
+from classpulse.lab.recipe_file import is_of_text, read_table
+from classpulse.lab.text.augment import TextAugment
+from classpulse.lab.text.baseline import BASELINES
+from classpulse.lab.text.compose import COMPOSITIONS
+from classpulse.lab.text.heads import HEAD_SPACES, MULTI
+from classpulse.lab.train.average import Averaging
+from classpulse.lab.train.kinds import Choice, check_ranges, parse_choice
+from classpulse.lab.train.losses import LOSSES, CrossEntropy, Loss
+from classpulse.lab.train.optim import OPTIMIZERS, AdamW, OptimizerSettings
+from classpulse.lab.train.rate import LearningRate
+from classpulse.lab.train.schedule import SCHEDULES, OneCycle
+from classpulse.lab.train.stopping import Stopping
+from classpulse.lab.train.teach import Teaching
+from classpulse.text.encode import find_cleaner
+
+
+@dataclass(frozen=True, slots=True)
+class Encode:
+    """What becomes of a text before the network sees it.
+
+    Args:
+        clean: name in `text.clean.CLEANERS`.
+        max_tokens: the rest is cut; 99 % of ISEAR has at most 72 words (seed-thesis D.5).
+        lemmatize: lemmas instead of words, by spaCy; such a network cannot be exported, since the
+            room has no spaCy.
+    """
+
+    clean: str = "plain"
+    max_tokens: int = 128
+    lemmatize: bool = False
+
+    def __post_init__(self) -> None:
+        find_cleaner(self.clean)
+        check_ranges(max_tokens=(self.max_tokens, 3, 512))
+
+
+@dataclass(frozen=True, slots=True)
+class TextData:
+    """What a recipe learns from.
+
+    Args:
+        sets: corpora in `CORPORA`; the user gives a path for each.
+        compose: head -> set in `COMPOSITIONS` that it is trained, validated and tested on. A row
+            that is held out for one head is a training row for none.
+        extra: corpus -> weight of its other rows in the heads of `compose`, by the rules in
+            `core.labels`; GoEmotions with one label alone. Its own head, if the recipe has it,
+            learns from all of its texts with full weight.
+        extra_rows: of further rows, drawn anew for each epoch; 0 takes all of them.
+        dedup: leave texts out of training that stand in a held-out part. Further rows are always
+            without them.
+    """
+
+    sets: tuple[str, ...] = ("isear",)
+    compose: dict[str, str] = field(default_factory=lambda: {"text-5": "five"})
+    extra: dict[str, float] = field(default_factory=dict)
+    extra_rows: int = 0
+    dedup: bool = False
+
+    def __post_init__(self) -> None:
+        for name in (*self.sets, *self.extra):
+            CORPORA.get(name)
+        for head, how in self.compose.items():
+            needs = set(COMPOSITIONS.get(how).corpora)
+            if head not in HEAD_SPACES or head in MULTI or needs - set(self.sets):
+                raise InputError(
+                    f"compose: {head} of '{how}': needs a head of "
+                    f"{', '.join(sorted(HEAD_SPACES.keys() - MULTI))} and the sets "
+                    f"{', '.join(sorted(needs))}"
+                )
+        if self.extra.keys() - set(self.sets):
+            raise InputError(f"extra: {', '.join(self.extra)} must be among the sets")
+        check_ranges(
+            extra_rows=(self.extra_rows, 0, float("inf")),
+            extra=(min(self.extra.values(), default=0), 0, 100),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TextSchedule:
+    """How long and on what.
+
+    Args:
+        epochs, batch: rows of a step; those of a batch are of like length.
+        encoder_rate: of the token source, as a share of the heads' learning rate.
+        clip: largest norm of a step's gradient; 0 for any.
+        word_dropout: share of tokens that training hides from the network.
+        label_smoothing: of one-hot targets.
+        seed: of weights, order and dropout.
+    """
+
+    epochs: int = 8
+    batch: int = 16
+    encoder_rate: float = 0.1
+    clip: float = 1.0
+    word_dropout: float = 0.0
+    label_smoothing: float = 0.1
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        check_ranges(
+            epochs=(self.epochs, 1, 10_000),
+            batch=(self.batch, 1, 4096),
+            encoder_rate=(self.encoder_rate, 0, 1),
+            clip=(self.clip, 0, float("inf")),
+            word_dropout=(self.word_dropout, 0, 0.9),
+            label_smoothing=(self.label_smoothing, 0, 1),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TextRecipe:
+    """A whole training run on texts.
+
+    Args:
+        name: also the name of the artefact.
+        summary: one sentence for the card.
+        heads: head in `HEAD_SPACES` -> weight of its loss.
+        encode: what becomes of a text.
+        data: corpora, split and what is added to them.
+        network: kind in `TEXT_MODELS` or `BASELINES` and its settings.
+        start: folder of a run whose token source this one begins with; empty for the network's own.
+        optimizer, rate, loss: kinds in `OPTIMIZERS`, `SCHEDULES` and `LOSSES`.
+        teach: artefacts that give part of every target; None for labels alone.
+        teach_unlabelled: weight of their answer where a row has no label of a head.
+        schedule, averaging, stopping, augment: see there.
+        claims: numbers reached with it.
+
+    Raises:
+        InputError: an unknown head, one that learns from nothing, or a rate that does not fit.
+    """
+
+    name: str
+    summary: str
+    heads: dict[str, float]
+    encode: Encode = field(default_factory=Encode)
+    data: TextData = field(default_factory=TextData)
+    network: Choice[Any] = field(
+        default_factory=lambda: Choice("transformer-mean", TransformerMean())
+    )
+    start: str = ""
+    optimizer: Choice[OptimizerSettings] = field(default_factory=lambda: Choice("adamw", AdamW()))
+    rate: Choice[LearningRate] = field(default_factory=lambda: Choice("one-cycle", OneCycle()))
+    loss: Choice[Loss] = field(default_factory=lambda: Choice("cross-entropy", CrossEntropy()))
+    teach: Teaching | None = None
+    teach_unlabelled: float = 0.0
+    schedule: TextSchedule = field(default_factory=TextSchedule)
+    averaging: Averaging = field(default_factory=Averaging)
+    stopping: Stopping = field(default_factory=Stopping)
+    augment: TextAugment = field(default_factory=TextAugment)
+    claims: tuple[Claim, ...] = ()
+
+    def __post_init__(self) -> None:
+        learned = set(self.data.compose) | ({"goemotions"} & set(self.data.sets))
+        if not self.heads or set(self.heads) - learned:
+            raise InputError(
+                f"recipe {self.name} has the heads {', '.join(self.heads) or 'none'} and data for "
+                f"{', '.join(sorted(learned)) or 'none'}: every head needs data"
+            )
+        self.rate.settings.check(self.schedule.epochs)
+        check_ranges(teach_unlabelled=(self.teach_unlabelled, 0, 1))
+
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """Heads by whose validation accuracy an epoch is the best: those with one label a text."""
+        return tuple(head for head in self.heads if head not in MULTI) or tuple(self.heads)
+
+
+_KINDS: dict[str, tuple[Registry[Any], str]] = {
+    "optimizer": (OPTIMIZERS, "adamw"),
+    "rate": (SCHEDULES, "one-cycle"),
+    "loss": (LOSSES, "cross-entropy"),
+}
+
+
+def load_text_recipe(name_or_path: str, *, changes: Sequence[str] = ()) -> TextRecipe:
+    """Read a shipped text recipe by name or any by path; see `lab.recipe.load_recipe`.
+
+    Raises:
+        InputError: as there, or it is no recipe for texts.
+    """
+    table = read_table(name_or_path, changes=changes)
+    where = f"recipe {name_or_path}"
+    if not is_of_text(table):
+        raise InputError(f"{where} has no table [encode]: it is not for texts")
+    choices: dict[str, Any] = {}
+    if "network" in table:
+        given = table.pop("network")
+        kind = given.get("kind") if isinstance(given, dict) else None
+        registry: Registry[Any] = BASELINES if kind in set(BASELINES) else TEXT_MODELS
+        choices["network"] = parse_choice(
+            registry, given, default="transformer-mean", where=f"{where}: network"
+        )
+    for name, (known, default) in _KINDS.items():
+        if name in table:
+            choices[name] = parse_choice(
+                known, table.pop(name), default=default, where=f"{where}: {name}"
+            )
+    rest: TextRecipe = build_dataclass(
+        TextRecipe, table, where=where, error=InputError, partial=True
+    )
+    return replace(rest, **choices)
+
+
+def text_recipe_table(recipe: TextRecipe) -> dict[str, Any]:
+    """The whole recipe as plain values, every default written out; a file of it loads again."""
+    table = asdict(recipe)
+    for name in ("network", *_KINDS):
+        table[name] = {"kind": table[name]["kind"], **table[name]["settings"]}
+    return table
+
+
+def is_baseline(recipe: TextRecipe) -> bool:
+    """Whether the recipe fits a baseline of `BASELINES`, which has no epochs and no artefact."""
+    return recipe.network.kind in set(BASELINES)

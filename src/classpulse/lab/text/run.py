@@ -1,0 +1,256 @@
+"""Run a text recipe: corpora in, checkpoints and a log out, the best weights kept."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from classpulse.core.errors import InputError
+from classpulse.lab.data.corpora import AnyTexts
+from classpulse.lab.data.lemmatize import lemmatize, load_spacy
+from classpulse.lab.data.texts import MultiTextSet
+from classpulse.lab.evaluate.resample import accuracy_of, count_confusion, macro_f1_of
+from classpulse.lab.models.text_base import TextModel, Vocabulary
+from classpulse.lab.models.text_encoders import find_encoder
+from classpulse.lab.outputs import new_file, save_text
+from classpulse.lab.text.augment import augment_texts
+from classpulse.lab.text.heads import HEAD_SPACES, MULTI, one_hot, text_loss
+from classpulse.lab.text.multi import PLAIN_THRESHOLD, macro_f1
+from classpulse.lab.text.recipe import TextRecipe, text_recipe_table
+from classpulse.lab.text.sources import TextRows, load_text_parts
+from classpulse.lab.text.teach import teach
+from classpulse.lab.text.training import (
+    TextTraining,
+    begin,
+    predict_logits,
+    scored,
+    train_epoch,
+)
+from classpulse.lab.text.vocabulary import (
+    find_tokenizer,
+    frequent_words,
+    hidden_token,
+    read_vocabulary,
+    train_tokenizer,
+)
+from classpulse.lab.train.checkpoint import load_state, save_state
+from classpulse.lab.train.epoch import EpochResult, Resumed
+from classpulse.lab.train.folder import BEST, CHECKPOINT, RESOLVED, check_table
+from classpulse.lab.train.logs import Row, RunLog, log_row, open_log
+from classpulse.lab.train.loop import OnTrainStep, Validate, run_epochs
+from classpulse.text.encode import TextEncoder, find_cleaner
+
+TOKENIZER, WORDS = "tokenizer.json", "words.txt"
+KNOWN_FROM = 3  # training texts that have a word which the gate knows, and
+KNOWN_SHARE = 2000  # one of so many where there are more (measured in docs/text.md)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Everything of a run that follows from its recipe and its training texts."""
+
+    encoder: TextEncoder
+    tokenizer: bytes
+    vocabulary: Vocabulary
+    words: tuple[str, ...]
+
+
+def train_texts(
+    recipe: TextRecipe,
+    *,
+    paths: Mapping[str, Path],
+    out: Path,
+    resume: bool,
+    on_step: OnTrainStep | None = None,
+    tensorboard: bool = False,
+) -> Iterator[EpochResult]:
+    """Train `recipe` on corpora from these paths, validating after every epoch.
+
+    Writes into `out`: `recipe.json` (resolved), `tokenizer.json`, `words.txt` (that the gate
+    knows), `checkpoint.pt` (every epoch, resumable), `best.pt` (the weights with the best mean
+    validation accuracy) and the logs of `lab.train.logs`.
+
+    Args:
+        paths: as `load_text_parts` takes them.
+        resume: go on with a run that is there; a new one is begun either way.
+        on_step: called after every step.
+
+    Raises:
+        InputError: there is a run and `resume` is not set, it is of another recipe, or the data
+            are missing or malformed.
+        ModelError: an encoder or a file of vectors cannot be used.
+        OutputError: a file cannot be written.
+    """
+    table = text_recipe_table(recipe)
+    check_table(out, table, resume=resume)  # before the data are read
+    parts = load_text_parts(recipe, paths)
+    made = prepare_run(recipe, parts.train)
+    model = build_text_model(recipe, made.vocabulary)
+    data = build_training(recipe, parts.train, made)
+    validate = build_validation(recipe, parts.valid, made)
+    out.mkdir(parents=True, exist_ok=True)
+    save_text(json.dumps(table, indent=2), out / RESOLVED)
+    save_text("".join(f"{word}\n" for word in made.words), out / WORDS)
+    with new_file(out / TOKENIZER) as aside:
+        aside.write_bytes(made.tokenizer)
+    run = begin(model, recipe)
+    with open_log(out, tensorboard=tensorboard) as log:
+        for epoch in run_epochs(
+            run,
+            out / CHECKPOINT,
+            epochs=recipe.schedule.epochs,
+            side_at=lambda number: recipe.encode.max_tokens,
+            train=lambda number: train_epoch(run, data, recipe, number, on_step),
+            scored=partial(scored, run, recipe),
+            validate=validate,
+            on_resume=partial(_repair, out, recipe, log),
+        ):
+            row = log_row(epoch.numbers(), list(recipe.heads))
+            best = is_best([*log.rows, row], recipe)
+            if best:
+                save_state(epoch.model.state_dict(), out / BEST)
+            log.append(row)
+            yield EpochResult(epoch, row["accuracy"], best, row["macro_f1"])
+
+
+def _repair(out: Path, recipe: TextRecipe, log: RunLog, kept: Resumed) -> None:
+    """Make logs and best weights agree with the checkpoint, wherever a kill came between."""
+    log.begin([log_row(numbers, list(recipe.heads)) for numbers in kept.history])
+    if is_best(log.rows, recipe):
+        save_state(kept.network().state_dict(), out / BEST)
+
+
+def is_best(rows: Sequence[Row], recipe: TextRecipe) -> bool:
+    """Whether the last of these epochs is the first with the best mean accuracy."""
+    means = [np.mean([row["accuracy"][head] for head in recipe.judged]) for row in rows]
+    return int(np.argmax(means)) == len(means) - 1
+
+
+def prepare_run(recipe: TextRecipe, rows: TextRows) -> Prepared:
+    """The tokenizer of the recipe's encoder, or one fitted to the training texts."""
+    clean = find_cleaner(recipe.encode.clean)
+    folder = find_encoder(recipe.network.settings.encoder)
+    texts = lemmatized(rows.texts, recipe)
+    made = (
+        find_tokenizer(folder)
+        if folder is not None
+        else train_tokenizer(clean(one) for one in texts)
+    )
+    vocabulary = read_vocabulary(made, folder=folder)
+    at_least = max(KNOWN_FROM, len(rows) // KNOWN_SHARE)
+    words = frequent_words(rows.texts, clean=clean, at_least=at_least)
+    return Prepared(open_encoder(recipe, made, vocabulary), made, vocabulary, tuple(words))
+
+
+def open_encoder(recipe: TextRecipe, tokenizer: bytes, vocabulary: Vocabulary) -> TextEncoder:
+    """The encoder of a recipe's network, the same that its artefact will have."""
+    how = recipe.encode
+    return TextEncoder(tokenizer, clean=how.clean, max_tokens=how.max_tokens, pad=vocabulary.pad)
+
+
+def build_text_model(recipe: TextRecipe, vocabulary: Vocabulary) -> TextModel:
+    """The recipe's network, random weights drawn from its seed, begun with those of `start`.
+
+    Raises:
+        InputError: `start` has no weights for its token source.
+        ModelError: an encoder or a file of vectors cannot be used.
+    """
+    torch.manual_seed(recipe.schedule.seed)
+    heads = {head: len(HEAD_SPACES[head]) for head in recipe.heads}
+    model: TextModel = recipe.network.settings.build(heads, vocabulary)
+    if recipe.start:
+        state = load_state(Path(recipe.start) / BEST)
+        prefix = "tokens."
+        own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        try:
+            model.tokens.load_state_dict(own)
+        except RuntimeError:
+            raise InputError(
+                f"start = '{recipe.start}': its token source is not that of {recipe.name}: both "
+                "recipes need the same encoder, tune and lora_rank"
+            ) from None
+    return model
+
+
+def build_training(recipe: TextRecipe, rows: TextRows, made: Prepared) -> TextTraining:
+    """Training texts with their variants as numbers, their targets with the teachers' share."""
+    clean, how = find_cleaner(recipe.encode.clean), recipe.augment
+    targets = dict(rows.targets)
+    if recipe.teach is not None:
+        targets = teach(recipe.teach, rows.texts, targets, unlabelled=recipe.teach_unlabelled)
+    texts = [clean(one) for one in lemmatized(rows.texts, recipe)]
+    own = np.flatnonzero(rows.own)
+    variants, sources = augment_texts([texts[i] for i in own], how, seed=recipe.schedule.seed)
+    others = np.flatnonzero(~rows.own)
+    places = np.concatenate([own[sources], others]).astype(np.int64)
+    return TextTraining(
+        encoded=made.encoder.encode([*variants, *(texts[i] for i in others)]),
+        targets={head: torch.from_numpy(t[places]) for head, t in targets.items()},
+        own=torch.from_numpy(rows.own[places]),
+        pad=made.vocabulary.pad,
+        hidden=hidden_token(made.vocabulary),
+    )
+
+
+def build_validation(recipe: TextRecipe, valid: Mapping[str, AnyTexts], made: Prepared) -> Validate:
+    """(network, max tokens) -> metrics, each head on its own validation part.
+
+    Accuracy as ``HEAD`` and macro F1 as ``HEAD_macro_f1``, ``val_loss``, and ``val_accuracy``, the
+    mean over the heads with one label a text. Of a head with several, accuracy says how often the
+    most probable label is one of the text's.
+    """
+    encoded = {
+        head: made.encoder.encode(lemmatized(texts.texts, recipe)) for head, texts in valid.items()
+    }
+
+    def validate(model: nn.Module, size: int) -> dict[str, float]:
+        scores: dict[str, float] = {}
+        loss = 0.0
+        for head in recipe.heads:
+            logits = predict_logits(model, encoded[head], pad=made.vocabulary.pad)[head]
+            target = truth_of(valid[head])
+            scores |= _score_head(head, torch.sigmoid(logits).numpy(), target)
+            wanted = {head: torch.from_numpy(target)}
+            one = text_loss({head: logits}, wanted, recipe.heads, loss=recipe.loss.settings)
+            loss += one.item()
+        mean = float(np.mean([scores[head] for head in recipe.judged]))
+        return {**scores, "val_accuracy": mean, "val_loss": loss}
+
+    return validate
+
+
+def truth_of(texts: AnyTexts) -> np.ndarray:
+    """(n, k) float32 of zeros and ones, also of a set with one label a text."""
+    if isinstance(texts, MultiTextSet):
+        return texts.targets.astype(np.float32)
+    return one_hot(texts.labels, len(texts.space), smoothing=0.0)
+
+
+def _score_head(head: str, probs: np.ndarray, target: np.ndarray) -> dict[str, float]:
+    top, k = probs.argmax(axis=1), target.shape[1]
+    if head in MULTI:
+        hit = float(target[np.arange(len(top)), top].mean())
+        f1 = macro_f1(probs, target.astype(np.uint8), (PLAIN_THRESHOLD,) * k)
+        return {head: hit, f"{head}_macro_f1": f1}
+    confusion = count_confusion(target.argmax(axis=1), top, k)
+    return {
+        head: float(accuracy_of(confusion)),
+        f"{head}_macro_f1": float(macro_f1_of(confusion)),
+    }
+
+
+def lemmatized(texts: Sequence[str], recipe: TextRecipe) -> Sequence[str]:
+    """The texts, or their lemmas if the recipe says so.
+
+    Raises:
+        MissingExtraError: spaCy or its model is not installed.
+    """
+    if not recipe.encode.lemmatize:
+        return texts
+    analyze = load_spacy()
+    return [lemmatize(text, analyze=analyze) for text in texts]

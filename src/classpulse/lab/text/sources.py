@@ -1,0 +1,203 @@
+"""The texts that a recipe trains, validates and tests on, out of the user's corpora."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classpulse.core.errors import InputError
+from classpulse.lab.data.corpora import AnyTexts, load_parts
+from classpulse.lab.data.text_duplicates import compare_key
+from classpulse.lab.data.texts import MultiTextSet, TextSet
+from classpulse.lab.text.compose import COMPOSITIONS, Parts, single, to_space
+from classpulse.lab.text.heads import HEAD_SPACES, Probs, one_hot
+from classpulse.lab.text.recipe import TextData, TextRecipe
+
+GOEMOTIONS = "goemotions"
+Place = tuple[str, int]
+"""A text's corpus and its row there: the same text in two compositions is one training text."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextRows:
+    """Training texts with targets for every head.
+
+    Args:
+        texts: n texts, not cleaned.
+        targets: head -> (n, k) float32, zeros where a row has no label of that head.
+        own: (n,) bool, rows of the composed sets, which stand in every epoch.
+    """
+
+    texts: tuple[str, ...]
+    targets: Mapping[str, Probs]
+    own: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+@dataclass(frozen=True, slots=True)
+class TextParts:
+    """What a network learns from, and for each head what chooses its epoch and what judges it.
+
+    Args:
+        test: the heads whose files have test rows.
+    """
+
+    train: TextRows
+    valid: Mapping[str, AnyTexts]
+    test: Mapping[str, AnyTexts]
+    described: str
+
+
+def load_text_parts(recipe: TextRecipe, paths: Mapping[str, Path]) -> TextParts:
+    """The parts of a recipe.
+
+    Args:
+        paths: name in ``[data] sets`` -> file or folder.
+
+    Raises:
+        InputError: a set of the recipe has no path or a path no set, the data are malformed, or a
+            part is empty.
+    """
+    how = recipe.data
+    if set(paths) != set(how.sets):
+        needs = " ".join(f"--data {one}=PATH" for one in how.sets)
+        raise InputError(f"recipe {recipe.name} needs {needs}, not {', '.join(paths) or 'nothing'}")
+    loaded = {name: load_parts(path, name) for name, path in paths.items()}
+    corpora = {name: parts.get("", parts.get("train")) for name, parts in loaded.items()}
+    whole = {name: texts for name, texts in corpora.items() if texts is not None}
+    seed = recipe.schedule.seed
+    composed = {
+        head: COMPOSITIONS.get(name).split(whole, HEAD_SPACES[head], seed)
+        for head, name in how.compose.items()
+    }
+    valid: dict[str, AnyTexts] = {head: parts["valid"] for head, parts in composed.items()}
+    test: dict[str, AnyTexts] = {
+        head: parts["test"] for head, parts in composed.items() if len(parts["test"])
+    }
+    if GOEMOTIONS in recipe.heads:
+        valid[GOEMOTIONS] = _goemotions(loaded[GOEMOTIONS], "dev")
+        if "test" in loaded[GOEMOTIONS]:
+            test[GOEMOTIONS] = _goemotions(loaded[GOEMOTIONS], "test")
+    valid = {head: texts for head, texts in valid.items() if head in recipe.heads}
+    test = {head: texts for head, texts in test.items() if head in recipe.heads}
+    train = _train_rows(
+        recipe, whole, composed, _held_out(composed, [*valid.values(), *test.values()])
+    )
+    return TextParts(train, valid, test, _describe(how, train))
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """What may not be trained on: rows of the compositions, and texts of any held-out part."""
+
+    places: frozenset[Place]
+    keys: frozenset[str]
+
+
+def _held_out(composed: Mapping[str, Parts], judged: list[AnyTexts]) -> HeldOut:
+    places = {
+        place
+        for parts in composed.values()
+        for role in ("valid", "test")
+        for place in _places(parts[role])
+    }
+    keys = {compare_key(text) for texts in judged for text in texts.texts}
+    return HeldOut(frozenset(places), frozenset(keys))
+
+
+def _train_rows(
+    recipe: TextRecipe,
+    corpora: Mapping[str, AnyTexts],
+    composed: Mapping[str, Parts],
+    held: HeldOut,
+) -> TextRows:
+    how, smoothing = recipe.data, recipe.schedule.label_smoothing
+    table = _Table(recipe.heads)
+    for head, parts in composed.items():
+        kept = _fresh(parts["train"], held, by_text=how.dedup)
+        table.add(kept, head, smoothing=smoothing, weight=1.0, own=True)
+    for name, weight in how.extra.items():
+        for head in how.compose:
+            more = _fresh(to_space(single(corpora, name), HEAD_SPACES[head]), held, by_text=True)
+            table.add(more, head, smoothing=smoothing, weight=weight, own=False)
+    if GOEMOTIONS in recipe.heads:
+        table.add_multi(corpora[GOEMOTIONS], held)
+    if not len(table):
+        raise InputError(f"recipe {recipe.name}: no text is left to learn from")
+    return table.rows()
+
+
+def _fresh(texts: TextSet, held: HeldOut, *, by_text: bool) -> TextSet:
+    """The texts that are not held out, by their row and if asked by their words too."""
+    keep = [
+        place not in held.places and not (by_text and compare_key(text) in held.keys)
+        for place, text in zip(_places(texts), texts.texts, strict=True)
+    ]
+    return texts.take(np.array(keep, dtype=np.bool_), name=texts.name)
+
+
+def _places(texts: TextSet) -> list[Place]:
+    return list(zip(texts.source, texts.row.tolist(), strict=True))
+
+
+class _Table:
+    """Training rows as they come together: one for each text, with a target for each head."""
+
+    def __init__(self, heads: Mapping[str, float]) -> None:
+        self._widths = {head: len(HEAD_SPACES[head]) for head in heads}
+        self._at: dict[Place, int] = {}
+        self._texts: list[str] = []
+        self._own: list[bool] = []
+        self._targets: dict[str, dict[int, Probs]] = {head: {} for head in heads}
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def add(self, texts: TextSet, head: str, *, smoothing: float, weight: float, own: bool) -> None:
+        """Targets of `head`; those that a row has already stay."""
+        if head not in self._targets:
+            return
+        targets = weight * one_hot(texts.labels, self._widths[head], smoothing=smoothing)
+        for place, text, target in zip(_places(texts), texts.texts, targets, strict=True):
+            self._targets[head].setdefault(self._row(place, text, own=own), target)
+
+    def add_multi(self, texts: AnyTexts, held: HeldOut) -> None:
+        """All of GoEmotions with all its labels, for its own head."""
+        assert isinstance(texts, MultiTextSet)
+        for row, text, target in zip(texts.row.tolist(), texts.texts, texts.targets, strict=True):
+            if compare_key(text) not in held.keys:
+                at = self._row((texts.name, row), text, own=False)
+                self._targets[texts.name][at] = target.astype(np.float32)
+
+    def _row(self, place: Place, text: str, *, own: bool) -> int:
+        if place not in self._at:
+            self._at[place] = len(self._texts)
+            self._texts.append(text)
+            self._own.append(own)
+        return self._at[place]
+
+    def rows(self) -> TextRows:
+        n = len(self._texts)
+        targets = {head: np.zeros((n, k), dtype=np.float32) for head, k in self._widths.items()}
+        for head, found in self._targets.items():
+            for at, target in found.items():
+                targets[head][at] = target
+        return TextRows(tuple(self._texts), targets, np.array(self._own, dtype=np.bool_))
+
+
+def _goemotions(parts: Mapping[str, AnyTexts], part: str) -> AnyTexts:
+    if part not in parts:
+        raise InputError(f"goemotions: give the folder of train.tsv and {part}.tsv")
+    return parts[part]
+
+
+def _describe(how: TextData, train: TextRows) -> str:
+    """For the card: what the weights have seen."""
+    sets = ", ".join(f"{head} of '{name}'" for head, name in how.compose.items())
+    more = len(train) - int(train.own.sum())
+    further = f", {more:,} further ones of {', '.join(how.sets)}" if more else ""
+    return f"{int(train.own.sum()):,} texts of the composed sets ({sets}){further}"

@@ -1,0 +1,59 @@
+"""Distillation on texts: part of every target is what trained artefacts say of the text."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from classpulse.core.errors import InputError
+from classpulse.lab.evaluate.metrics import heat
+from classpulse.lab.text.heads import HEAD_SPACES, MULTI, Probs
+from classpulse.lab.train.teach import Teaching, blend_targets
+from classpulse.runtime.text import OnnxTextModel
+
+
+def ask_teachers(how: Teaching, texts: Sequence[str], heads: Iterable[str]) -> dict[str, Probs]:
+    """Mean answers of the teachers, {head: (n, k)}, for those of `heads` that all of them have.
+
+    Raises:
+        InputError: they share none of the heads, or mean other labels by one.
+        ModelError: an artefact cannot be used.
+    """
+    models = {spec: OnnxTextModel(spec, threads=2) for spec in how.teachers}
+    known = [{head.name for head in model.card.heads} for model in models.values()]
+    shared = [head for head in heads if all(head in names for names in known)]
+    if not shared:
+        raise InputError(
+            f"the teachers {', '.join(how.teachers)} share none of the heads {', '.join(heads)}"
+        )
+    for spec, model in models.items():
+        for head in shared:
+            found, wanted = model.card.head(head).space, HEAD_SPACES[head].name
+            if found != wanted:
+                raise InputError(f"teacher {spec}: head '{head}' has {found}, needs {wanted}")
+    answers = [model.predict(texts) for model in models.values()]
+    means = {head: np.mean([one[head].probs for one in answers], axis=0) for head in shared}
+    return {
+        head: mean if head in MULTI else heat(mean, how.temperature) for head, mean in means.items()
+    }
+
+
+def teach(
+    how: Teaching, texts: Sequence[str], targets: Mapping[str, Probs], *, unlabelled: float
+) -> dict[str, Probs]:
+    """Targets (n, k) of which a share is the teachers'.
+
+    Args:
+        unlabelled: weight of their answer in rows that have no label of a head; 0 leaves them so.
+    """
+    taught = ask_teachers(how, texts, targets)
+    blended: dict[str, Probs] = {}
+    single = {head: t for head, t in targets.items() if head not in MULTI}
+    blended |= blend_targets(single, taught, share=how.share)
+    for head in targets.keys() & MULTI:
+        known = targets[head].sum(axis=1, keepdims=True) > 0
+        mixed = (1 - how.share) * targets[head] + how.share * taught.get(head, targets[head])
+        blended[head] = np.where(known, mixed, 0).astype(np.float32)
+    for head in taught if unlabelled else ():
+        free = targets[head].sum(axis=1) == 0
+        blended[head][free] = unlabelled * taught[head][free]
+    return {head: blended[head] for head in targets}

