@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,23 +10,35 @@ from typing import Any
 import numpy as np
 import torch
 
-from classpulse.core.card import load_card
 from classpulse.core.errors import InputError
+from classpulse.core.text_card import load_any_card
 from classpulse.lab.claims import (
     Claim,
     claim_of,
     claims_toml,
     pick_claim,
 )
+from classpulse.lab.classic.fit import count_learned, fit_pipeline
+from classpulse.lab.classic.recipe import ClassicRecipe, classic_table, load_classic_recipe
 from classpulse.lab.ensemble.recipe import EnsembleRecipe, ensemble_table, load_ensemble_recipe
 from classpulse.lab.evaluate.figures import save_figure
 from classpulse.lab.evaluate.plots_study import draw_settings
 from classpulse.lab.models.base import count_parameters, l2_penalty
 from classpulse.lab.outputs import save_text
 from classpulse.lab.recipe import Recipe, load_recipe, recipe_table
-from classpulse.lab.recipe_file import is_ensemble, read_recipe_text, read_table, recipe_names
+from classpulse.lab.recipe_file import (
+    is_classic,
+    is_ensemble,
+    is_of_text,
+    read_recipe_text,
+    read_table,
+    recipe_names,
+)
 from classpulse.lab.search.records import rows_from_claims
+from classpulse.lab.text.check import check_text_recipe
+from classpulse.lab.text.recipe import TextRecipe, load_text_recipe, text_recipe_table
 from classpulse.lab.train.folder import RESOLVED
+from classpulse.lab.train.kinds import Choice
 from classpulse.lab.train.logs import LOG, read_log
 from classpulse.lab.train.losses import multi_head_loss
 from classpulse.lab.train.optim import build_optimizer, set_lr
@@ -48,35 +60,52 @@ class Checked:
 
 
 def list_recipes() -> list[dict[str, Any]]:
-    """Every shipped recipe as plain values: name, summary, kind of network or rule, members of an
-    ensemble, data, epochs (0 for an ensemble), and claims."""
+    """Every shipped recipe as plain values: name, summary, kind of network, rule or classifier,
+    members of an ensemble, data, epochs (0 for all but a network), and claims."""
     return [_row(open_recipe(name)) for name in recipe_names()]
 
 
-def open_recipe(name: str) -> Recipe | EnsembleRecipe:
-    """A shipped recipe of either kind.
+AnyRecipe = Recipe | EnsembleRecipe | ClassicRecipe | TextRecipe
+
+
+def open_recipe(name: str) -> AnyRecipe:
+    """A shipped recipe of any kind.
 
     Raises:
         InputError: there is no such recipe; the shipped ones are listed.
     """
-    return load_ensemble_recipe(name) if is_ensemble(read_table(name)) else load_recipe(name)
+    table = read_table(name)
+    if is_ensemble(table):
+        return load_ensemble_recipe(name)
+    if is_of_text(table):
+        return load_text_recipe(name)
+    return load_classic_recipe(name) if is_classic(table) else load_recipe(name)
 
 
-def _row(recipe: Recipe | EnsembleRecipe) -> dict[str, Any]:
+def _row(recipe: AnyRecipe) -> dict[str, Any]:
+    members, epochs = [], 0
     if isinstance(recipe, EnsembleRecipe):
-        kind, members, epochs = recipe.rule.kind, list(recipe.members), 0
+        kind, members = recipe.rule.kind, list(recipe.members)
+    elif isinstance(recipe, ClassicRecipe):
+        kind = f"{recipe.features.kind} + {recipe.classifier.kind}"
     else:
-        kind, members, epochs = recipe.network.kind, [], recipe.schedule.epochs
+        kind, epochs = recipe.network.kind, recipe.schedule.epochs
     return {
         "name": recipe.name,
         "summary": recipe.summary,
         "kind": kind,
         "members": members,
         "sets": list(recipe.data.sets),
-        "split": recipe.data.split,
+        "split": _split_of(recipe),
         "epochs": epochs,
         "claims": [dataclasses.asdict(claim) for claim in recipe.claims],
     }
+
+
+def _split_of(recipe: AnyRecipe) -> str:
+    if isinstance(recipe, TextRecipe):
+        return " + ".join(recipe.data.compose.values())
+    return recipe.data.split
 
 
 def show_recipe(name: str, *, resolved: bool = False) -> str:
@@ -88,8 +117,15 @@ def show_recipe(name: str, *, resolved: bool = False) -> str:
     if not resolved:
         return read_recipe_text(name)
     recipe = open_recipe(name)
-    table = recipe_table(recipe) if isinstance(recipe, Recipe) else ensemble_table(recipe)
-    return json.dumps(table, indent=2) + "\n"
+    return json.dumps(_table(recipe), indent=2) + "\n"
+
+
+def _table(recipe: AnyRecipe) -> dict[str, Any]:
+    if isinstance(recipe, EnsembleRecipe):
+        return ensemble_table(recipe)
+    if isinstance(recipe, TextRecipe):
+        return text_recipe_table(recipe)
+    return classic_table(recipe) if isinstance(recipe, ClassicRecipe) else recipe_table(recipe)
 
 
 def copy_recipe(name: str, path: Path) -> Path:
@@ -112,7 +148,30 @@ def check_recipes(names: list[str]) -> Iterator[Checked]:
     """Check recipes one after the other, all that are shipped if none is named."""
     for name in names or recipe_names():
         recipe = open_recipe(name)
-        yield check_recipe(recipe) if isinstance(recipe, Recipe) else check_ensemble(recipe)
+        if isinstance(recipe, EnsembleRecipe):
+            yield check_ensemble(recipe)
+        elif isinstance(recipe, ClassicRecipe):
+            yield check_classic(recipe)
+        elif isinstance(recipe, TextRecipe):
+            yield Checked(recipe.name, *check_text_recipe(recipe))
+        else:
+            yield check_recipe(recipe)
+
+
+def check_classic(recipe: ClassicRecipe) -> Checked:
+    """Make features of random faces and fit what comes after them.
+
+    Raises:
+        InputError, ModelError: as `fit_pipeline`.
+    """
+    k = len(HEAD_SPACES["emotion"])
+    truth = np.arange(CHECK_ANSWERS * k, dtype=np.int64) % k
+    draw = np.random.default_rng(recipe.seed)
+    images = draw.integers(0, 256, (len(truth), recipe.side, recipe.side), dtype=np.uint8)
+    fitted = fit_pipeline(
+        dataclasses.replace(recipe, rows=0), images, truth, HEAD_SPACES["emotion"]
+    )
+    return Checked(recipe.name, count_learned(fitted.back), ())
 
 
 def check_ensemble(recipe: EnsembleRecipe) -> Checked:
@@ -140,10 +199,16 @@ def check_ensemble(recipe: EnsembleRecipe) -> Checked:
 def check_recipe(recipe: Recipe) -> Checked:
     """Build the network, and take two steps on random faces.
 
+    Weights that it starts from are not read: recipes are checked where they need not be.
+
     Raises:
         InputError: the network has no finite loss.
-        ModelError: a file of weights that the recipe names is missing or does not fit.
     """
+    settings = recipe.network.settings
+    if getattr(settings, "weights", ""):
+        random = Choice(recipe.network.kind, dataclasses.replace(settings, weights=""))
+        recipe = dataclasses.replace(recipe, network=random)
+    recipe = dataclasses.replace(recipe, start=None)
     network = build_network(recipe)
     optimizer = build_optimizer(recipe.optimizer.settings, network)
     set_lr(optimizer, recipe.rate.settings.start(recipe.schedule.epochs).lr_at(0))
@@ -168,17 +233,21 @@ def check_recipe(recipe: Recipe) -> Checked:
     return Checked(recipe.name, count_parameters(network), tuple(losses))
 
 
-def claim_run(run: Path, artefact: Path, *, hardware: str) -> str:
-    """TOML of our claims: the numbers of the card, the minutes of the log, the seed of the recipe.
+def claim_runs(artefact: Path, runs: Sequence[Path], *, hardware: str) -> str:
+    """TOML of our claims: the numbers of the card, the minutes of the logs, the recipes' seeds.
+
+    Args:
+        runs: folder of the run that the artefact was published from; of an ensemble those of its
+            members.
 
     Raises:
-        InputError: the run has no recipe or no log.
+        InputError: a run has no recipe or no log.
         ModelError: the artefact has no card.
     """
-    seed = load_recipe(str(run / RESOLVED)).schedule.seed
-    seconds = sum(row["seconds"] for row in read_log(run / LOG))
-    card = load_card(artefact / "card.json")
-    return claims_toml(claim_of(card, seconds, seed=seed, hardware=hardware))
+    seeds = {read_table(str(run / RESOLVED))["schedule"]["seed"] for run in runs}
+    seconds = sum(row["seconds"] for run in runs for row in read_log(run / LOG))
+    card = load_any_card(artefact / "card.json")
+    return claims_toml(claim_of(card, seconds, seeds=tuple(sorted(seeds)), hardware=hardware))
 
 
 def plot_family(prefix: str, out: Path, *, by: str) -> Path:

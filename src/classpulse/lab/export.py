@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from classpulse.core.card import Head, InputSpec, ModelCard, QualityGate, save_card
-from classpulse.core.errors import ModelError
+from classpulse.core.card import Card, Head, InputSpec, QualityGate, save_card
+from classpulse.core.errors import InputError, ModelError
 from classpulse.lab.outputs import new_file
+from classpulse.lab.quantize import quantize
 from classpulse.lab.recipe import Recipe
 from classpulse.lab.train.targets import HEAD_GIVEN, HEAD_SPACES
 from classpulse.vision.image import prepare
@@ -48,10 +49,10 @@ class Calibrated(nn.Module):
         self.flip = flip
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        logits = self.network(x)
-        if self.flip:
-            mirrored = self.network(x.flip(3))
-            logits = {head: (logits[head] + mirrored[head]) / 2 for head in self.temperatures}
+        # one pass over both: half the nodes, and integer weights are stored once
+        logits = self.network(torch.cat([x, x.flip(3)]) if self.flip else x)
+        if self.flip:  # (2b, k) -> (b, k)
+            logits = {h: z.reshape(2, -1, z.shape[1]).mean(dim=0) for h, z in logits.items()}
         return tuple(
             torch.softmax(logits[head] / t, dim=1) for head, t in self.temperatures.items()
         )
@@ -79,16 +80,25 @@ def _given(name: str, heads: Collection[str]) -> tuple[str, ...]:
 
 
 def export_onnx(
-    network: nn.Module, recipe: Recipe, temperatures: Mapping[str, float], path: Path
+    network: nn.Module,
+    recipe: Recipe,
+    temperatures: Mapping[str, float],
+    path: Path,
+    *,
+    pictures: NDArray[np.float32] | None = None,
 ) -> str:
     """Write the calibrated network with a free batch size; returns the file's SHA-256.
 
     Large weights are stored as float16 and cast back when the file is loaded: the arithmetic
-    stays float32.
+    stays float32, unless the recipe's precision is int8.
+
+    Args:
+        pictures: (n, c, h, w) prepared training pictures, some hundred, to fit an int8 network on.
 
     Raises:
+        InputError: an int8 network, but no pictures.
         ModelError: the graph answers otherwise than the network by `PARITY`, or rounding its
-            weights changes an answer by `ROUNDING`.
+            weights to float16 changes an answer by `ROUNDING`.
     """
     spec = recipe.input
     example = torch.zeros(2, spec.channels, spec.height, spec.width)
@@ -114,14 +124,26 @@ def export_onnx(
         wanted = [probs.numpy() for probs in wrapped(torch.from_numpy(x))]
     exact = _answer(model, x)
     _need_close(exact, wanted, PARITY, "the exported graph differs from the network")
-    model = store_half(model)
+    if recipe.precision == "int8":
+        model = _quantize(model, pictures)
+    else:
+        model = store_half(model)
+        _need_close(_answer(model, x), exact, ROUNDING, "weights in float16 change the answer")
     onnx.checker.check_model(model)
-    _need_close(_answer(model, x), exact, ROUNDING, "weights in float16 change the answer")
     content = model.SerializeToString()
     path.parent.mkdir(parents=True, exist_ok=True)
     with new_file(path) as aside:
         aside.write_bytes(content)
     return hashlib.sha256(content).hexdigest()
+
+
+def _quantize(model: onnx.ModelProto, pictures: NDArray[np.float32] | None) -> onnx.ModelProto:
+    if pictures is None:
+        raise InputError(
+            "an int8 network is fitted on training pictures: use classpulse publish, which has "
+            "them, or --set precision='\"float32\"'"
+        )
+    return quantize(model, pictures)
 
 
 def noise_faces(spec: InputSpec) -> NDArray[np.float32]:
@@ -176,7 +198,7 @@ def strip_traces(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def save_artefact(folder: Path, card: ModelCard) -> None:
+def save_artefact(folder: Path, card: Card) -> None:
     """Write the card beside the model it describes.
 
     Raises:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from classpulse.core.card import Head, Metric, ModelCard
 from classpulse.core.errors import InputError
@@ -23,11 +24,12 @@ from classpulse.lab.export import (
 )
 from classpulse.lab.judge import ece_metric, judge_parts
 from classpulse.lab.models.base import FaceModel
+from classpulse.lab.quantize import CALIBRATION
 from classpulse.lab.recipe import Recipe, load_recipe
 from classpulse.lab.train.checkpoint import load_weights
 from classpulse.lab.train.folder import BEST, RESOLVED
 from classpulse.lab.train.logs import LOG, read_log
-from classpulse.lab.train.run import build_network, predict_logits, prepare_all
+from classpulse.lab.train.run import build_network, predict_logits, prepare_all, prepare_images
 from classpulse.lab.train.sources import FaceParts, load_parts
 from classpulse.lab.train.targets import hard_labels
 from classpulse.runtime.model import OnnxModel
@@ -73,7 +75,8 @@ def publish(
     network = load_best(recipe, run)
     parts = load_parts(recipe, paths, votes)
     temperatures, calibrated = _calibrate(network, parts.valid, recipe)
-    sha256 = export_onnx(network, recipe, temperatures, out / "model.onnx")
+    pictures = draw_pictures(parts.train, recipe) if recipe.precision == "int8" else None
+    sha256 = export_onnx(network, recipe, temperatures, out / "model.onnx", pictures=pictures)
     heads = build_heads(temperatures)
     card = _card(recipe, network, heads, sha256, learned=_learned(recipe, parts))
     save_artefact(out, card)
@@ -91,7 +94,7 @@ def export_run(run: Path, out: Path) -> ModelCard:
     Temperatures are 1 and the gate is open, which the card says; `publish` does it properly.
 
     Raises:
-        InputError: the run has no recipe or no `best.pt`.
+        InputError: the run has no recipe or no `best.pt`, or its precision needs pictures.
     """
     recipe = load_recipe(str(run / RESOLVED))
     network = load_best(recipe, run)
@@ -134,6 +137,12 @@ def _calibrate(
         ece = cross_fitted_ece(probs, truth[known], seed=0)
         metrics.append(ece_metric(head, ece, int(np.sum(known)), valid.name))
     return temperatures, metrics
+
+
+def draw_pictures(train: FaceSet, recipe: Recipe) -> NDArray[np.float32]:
+    """(n, c, h, w) prepared training pictures, the same at every call, to fit an int8 network."""
+    rows = np.random.default_rng(0).permutation(len(train))[:CALIBRATION]
+    return prepare_images(train.images[np.sort(rows)], recipe.input).numpy()
 
 
 def _card(

@@ -17,7 +17,7 @@ from classpulse.lab.data.group_balance import GROUP_BALANCINGS, GroupBalance
 from classpulse.lab.data.splits import PROTOCOLS
 from classpulse.lab.models.registry import MODELS
 from classpulse.lab.models.residual import ResidualSettings
-from classpulse.lab.recipe_file import OWN, is_ensemble, read_table
+from classpulse.lab.recipe_file import OWN, is_classic, is_ensemble, is_of_text, read_table
 from classpulse.lab.train.augment import Augment
 from classpulse.lab.train.average import Averaging
 from classpulse.lab.train.kinds import Choice, parse_choice
@@ -27,6 +27,9 @@ from classpulse.lab.train.rate import LearningRate
 from classpulse.lab.train.schedule import SCHEDULES, OneCycle
 from classpulse.lab.train.stopping import Stopping
 from classpulse.lab.train.teach import Teaching
+
+PRECISIONS = ("float32", "int8")
+EXPORT = ("flip", "precision")  # what the artefact does, not what is trained
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +92,11 @@ class Recipe:
         balance: name in `lab.data.balance.BALANCINGS`, of the emotion labels.
         groups: kind in `GROUP_BALANCINGS` and its settings, after `balance`; None leaves groups be.
         flip: the artefact averages the logits of a face and of its mirror image: twice the work.
+        precision: arithmetic of the artefact, one of `PRECISIONS`; training is in float32.
         network: kind in `MODELS` and its settings.
         optimizer, rate, loss: kinds in `OPTIMIZERS`, `SCHEDULES` and `LOSSES`, with settings.
         teach: models that give part of every target; None for labels alone.
+        start: folder of a run whose best weights this one begins with; None for the network's own.
         schedule, averaging, stopping, augment: see there.
         claims: numbers reached with it.
 
@@ -108,11 +113,13 @@ class Recipe:
     balance: str = "none"
     groups: Choice[GroupBalance] | None = None
     flip: bool = True
+    precision: str = "float32"
     network: Choice[Any] = field(default_factory=lambda: Choice("residual-se", ResidualSettings()))
     optimizer: Choice[OptimizerSettings] = field(default_factory=lambda: Choice("adamw", AdamW()))
     rate: Choice[LearningRate] = field(default_factory=lambda: Choice("one-cycle", OneCycle()))
     loss: Choice[Loss] = field(default_factory=lambda: Choice("cross-entropy", CrossEntropy()))
     teach: Teaching | None = None
+    start: str | None = None
     schedule: Schedule = field(default_factory=Schedule)
     averaging: Averaging = field(default_factory=Averaging)
     stopping: Stopping = field(default_factory=Stopping)
@@ -127,6 +134,9 @@ class Recipe:
                 f"{self.input.height} px, but the schedule has sides of {sorted(sides)} px"
             )
         self.rate.settings.check(self.schedule.epochs)
+        if self.precision not in PRECISIONS:
+            known = " or ".join(PRECISIONS)
+            raise InputError(f"recipe {self.name}: precision '{self.precision}': needs {known}")
         BALANCINGS.get(self.balance)
         PROTOCOLS.get(self.data.split)
 
@@ -147,11 +157,17 @@ def load_recipe(name_or_path: str, *, changes: Sequence[str] = ()) -> Recipe:
 
     Raises:
         InputError: the file or a change cannot be read, see `read_table`, or a key is unknown,
-            missing or of the wrong type (the key is named), or it is of an ensemble.
+            missing or of the wrong type (the key is named), or it is a recipe of another kind.
     """
     table = read_table(name_or_path, changes=changes)
     if is_ensemble(table):
         raise InputError(f"recipe {name_or_path} is of an ensemble: use classpulse combine")
+    if is_classic(table):
+        raise InputError(
+            f"recipe {name_or_path} is of a classical pipeline: use classpulse classic"
+        )
+    if is_of_text(table):
+        raise InputError(f"recipe {name_or_path} is for texts: this needs one for faces")
     return _build_recipe(table, where=f"recipe {name_or_path}")
 
 
@@ -166,7 +182,7 @@ def recipe_table(recipe: Recipe) -> dict[str, Any]:
 
 def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What two recipe tables train otherwise, as ``schedule.batch``: names and claims do not."""
-    keys = sorted((old.keys() | new.keys()) - {*OWN, "flip"})
+    keys = sorted((old.keys() | new.keys()) - {*OWN, *EXPORT})
     found = []
     for key in keys:
         a, b = old.get(key), new.get(key)
