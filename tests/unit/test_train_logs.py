@@ -174,6 +174,25 @@ def test_a_state_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> No
     assert [p.name for p in tmp_path.iterdir()] == ["a.pt"]
 
 
+def test_an_interrupt_between_the_log_and_its_table_leaves_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(rows: list[Any], path: Path) -> Path:
+        if path.suffix == ".csv" and len(rows) == 2 and not interrupted:
+            interrupted.append(True)
+            raise KeyboardInterrupt
+        return save_log(rows, path)
+
+    interrupted: list[bool] = []
+    monkeypatch.setattr("classpulse.lab.train.logs.save_log", interrupt)
+    with pytest.raises(KeyboardInterrupt), open_log(tmp_path) as log:
+        log.append(row(1))
+        log.append(row(2))
+    assert interrupted and [one["number"] for one in read_log(tmp_path / "log.jsonl")] == [1, 2]
+    table = list(csv.DictReader((tmp_path / "log.csv").open()))
+    assert [line["number"] for line in table] == ["1", "2"]
+
+
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     checkpoint.save_state(torch.nn.Linear(2, 3).state_dict(), tmp_path / "a.pt")
     said = r"a\.pt is damaged or of another recipe: it has no weights of this network"

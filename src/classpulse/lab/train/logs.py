@@ -135,6 +135,7 @@ class RunLog:
     def __init__(self, out: Path, events: Any) -> None:
         self.rows: list[Row] = []
         self._out, self._events = out, events
+        self._saved = 0  # rows that are in both files
 
     def begin(self, rows: Sequence[Row]) -> None:
         """Start with the rows of a run that goes on."""
@@ -149,9 +150,15 @@ class RunLog:
         self._save()
         self._add_events(row)
 
+    def finish(self) -> None:
+        """Write what an interrupt kept from one of the two files."""
+        if self._saved != len(self.rows):
+            self._save()
+
     def _save(self) -> None:
         for name in (LOG, TABLE):
             save_log(self.rows, self._out / name)
+        self._saved = len(self.rows)
 
     def _add_events(self, row: Row) -> None:
         if self._events is None:
@@ -173,7 +180,8 @@ def open_log(out: Path, *, tensorboard: bool = False) -> Iterator[RunLog]:
         MissingExtraError: there is no tensorboard.
     """
     if not tensorboard:
-        yield RunLog(out, None)
+        with _finished(RunLog(out, None)) as log:
+            yield log
         return
     try:  # seconds of import, so only when asked
         from torch.utils.tensorboard import SummaryWriter
@@ -183,9 +191,18 @@ def open_log(out: Path, *, tensorboard: bool = False) -> Iterator[RunLog]:
         old.unlink()
     events = SummaryWriter(str(out / EVENTS), purge_step=0)
     try:
-        yield RunLog(out, events)
+        with _finished(RunLog(out, events)) as log:
+            yield log
     finally:
         events.close()
+
+
+@contextmanager
+def _finished(log: RunLog) -> Iterator[RunLog]:
+    try:
+        yield log
+    finally:
+        log.finish()
 
 
 def _scalars(row: Mapping[str, Any]) -> dict[str, float]:
