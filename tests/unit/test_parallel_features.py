@@ -115,6 +115,15 @@ def test_levels_find_the_boxes_of_the_serial_detector(
             assert len(boxes) or image.shape != load_portrait("astronaut").shape
 
 
+def test_windows_at_the_border_are_grouped_before_they_are_cut() -> None:
+    portrait, serial = load_portrait("astronaut", scale=0.5), Haar(neighbors=1)
+    with Workers(1, kind="threads") as pool:
+        for cut in range(70, 100, 2):  # the face ends near row 90
+            frame = build_frame(image=np.ascontiguousarray(portrait[:cut]))
+            boxes, _ = detect_levels(frame, pool=pool, neighbors=1)
+            assert np.array_equal(boxes, serial(frame).box)
+
+
 def test_a_smallest_face_above_the_frame_is_treated_as_opencv_does() -> None:
     frame = build_frame(image=load_portrait("astronaut", scale=0.5))
     with Workers(1, kind="threads") as pool:

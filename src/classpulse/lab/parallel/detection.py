@@ -63,7 +63,8 @@ def detect_levels(
         return np.zeros((0, 4), np.float32), load
     grouped, _ = cv2.groupRectangles(windows, neighbors, GROUP_EPS)
     corner, extent = np.split(np.asarray(grouped, np.float32).reshape(-1, 4), 2, axis=1)
-    return np.concatenate([corner, corner + extent], axis=1), load
+    size = np.asarray(grey.shape[::-1], np.float32)  # OpenCV cuts at the border what it has grouped
+    return np.concatenate([corner, np.minimum(corner + extent, size)], axis=1), load
 
 
 def _levels(shape: tuple[int, int], factor: float, min_side: int) -> list[Level]:
@@ -87,4 +88,7 @@ def _search_level(grey: NDArray[np.uint8], level: Level) -> NDArray[np.int32]:
     found = _own.cascade.detectMultiScale(
         grey, scaleFactor=factor, minNeighbors=0, minSize=(low, low), maxSize=(high, high)
     )
-    return np.asarray(found, np.int32).reshape(-1, 4)
+    windows = np.array(found, np.int32).reshape(-1, 4)
+    if high:  # ungrouped ones are cut at the border, those that are grouped are not
+        windows[:, 2:] = high
+    return windows
