@@ -4,6 +4,7 @@ The pairs of classes are problems of their own, so one against one gives the mac
 `sklearn.svm.SVC` trains one pair after the other: the same support vectors, multipliers and votes.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
@@ -69,7 +70,7 @@ Task = tuple[Margin, int, int | None]
 """The settings, a class, and the class it is told from; None is all others."""
 
 
-class ParallelClassifier(ClassifierMixin, BaseEstimator):
+class ParallelClassifier(ClassifierMixin, BaseEstimator, ABC):
     """Checks and options that the parallel classifiers share."""
 
     def fit(self, X: Any, y: Any) -> Self:  # noqa: N803
@@ -79,6 +80,7 @@ class ParallelClassifier(ClassifierMixin, BaseEstimator):
         with Workers(self.workers) as pool:
             return self.fit_with(X, y, pool)
 
+    @abstractmethod
     def fit_with(self, X: Any, y: Any, pool: Workers | None) -> Self:  # noqa: N803
         """Train in an open pool, or if None in this process.
 
@@ -86,7 +88,6 @@ class ParallelClassifier(ClassifierMixin, BaseEstimator):
             ValueError: as scikit-learn's estimators do for data that cannot be learned from.
             InputError: an option out of range.
         """
-        raise NotImplementedError
 
     def _start(self, X: Any, y: Any) -> tuple[Array, Array, Margin]:  # noqa: N803
         """Checked data (n, d) float64, codes of classes (n,) int64, and resolved settings."""
