@@ -25,6 +25,23 @@ framing = "fer2013"
 """
 """`SPEC` as the table of a recipe."""
 
+
+def tiny_recipe(epochs: int) -> str:
+    """A recipe of a residual network that trains in no time."""
+    return f"""
+name = "tiny"
+summary = "A recipe for tests."
+heads = {{ emotion = 1.0 }}
+{SPEC_TOML}[network]
+widths = [8, 8, 16, 16]
+blocks = 1
+stem = 4
+[schedule]
+sides = [[{epochs}, 48]]
+batch = 8
+"""
+
+
 HEADS = (
     Head("emotion", "emotion_probs", "fer2013-7", 1.0),
     Head("state", "state_probs", "learning-state-4", 1.0),

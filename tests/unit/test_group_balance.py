@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from builders import SPEC, SPEC_TOML
+from builders import SPEC, tiny_recipe
 from data_files import pictures
 from hypothesis import given
 from hypothesis import strategies as st
@@ -322,18 +322,7 @@ def test_unknown_columns_and_groups_list_what_there_is() -> None:
         apply(build(), GroupInsert("age", "adult"))
 
 
-TOML = f"""
-name = "tiny"
-summary = "A recipe for tests."
-heads = {{ emotion = 1.0 }}
-{SPEC_TOML}[network]
-widths = [8, 8, 16, 16]
-blocks = 1
-stem = 4
-[schedule]
-sides = [[1, 48]]
-batch = 8
-"""
+TOML = tiny_recipe(1)
 
 
 def annotate(path: Path) -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 
 import cv2
 import pytest
-from builders import SPEC, SPEC_TOML
+from builders import SPEC, tiny_recipe
 from data_files import pictures
 
 torch = pytest.importorskip("torch")
@@ -118,18 +118,7 @@ def test_a_path_without_a_name_is_refused(words: list[str]) -> None:
         parse_paths(words)
 
 
-TOML = f"""
-name = "tiny"
-summary = "A recipe for tests."
-heads = {{ emotion = 1.0 }}
-{SPEC_TOML}[network]
-widths = [8, 8, 16, 16]
-blocks = 1
-stem = 4
-[schedule]
-sides = [[2, 48]]
-batch = 8
-"""
+TOML = tiny_recipe(2)
 
 
 def test_from_a_recipe_to_an_artefact_that_is_evaluated(

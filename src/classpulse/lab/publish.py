@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 
 from classpulse.core.card import Head, Metric, ModelCard
-from classpulse.core.errors import InputError
 from classpulse.lab.data.faces import FaceSet, repeated_in
 from classpulse.lab.evaluate.gate import fit_gate
 from classpulse.lab.evaluate.metrics import cross_fitted_ece, fit_temperature
@@ -27,7 +26,7 @@ from classpulse.lab.models.base import FaceModel
 from classpulse.lab.quantize import CALIBRATION
 from classpulse.lab.recipe import Recipe, load_recipe
 from classpulse.lab.train.checkpoint import load_weights
-from classpulse.lab.train.folder import BEST, RESOLVED
+from classpulse.lab.train.folder import RESOLVED, find_best
 from classpulse.lab.train.logs import LOG, read_log
 from classpulse.lab.train.run import build_network, predict_logits, prepare_all, prepare_images
 from classpulse.lab.train.sources import FaceParts, load_parts
@@ -114,9 +113,7 @@ def load_best(recipe: Recipe, run: Path) -> FaceModel:
     Raises:
         InputError: the run has none, or they are of another network.
     """
-    weights = run / BEST
-    if not weights.exists():
-        raise InputError(f"{weights} does not exist: train first, classpulse train {recipe.name}")
+    weights = find_best(run, recipe.name)
     network = build_network(recipe)
     load_weights(network, weights)
     return network

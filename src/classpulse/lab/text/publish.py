@@ -30,7 +30,7 @@ from classpulse.lab.text.run import TOKENIZER, WORDS, build_text_model, open_enc
 from classpulse.lab.text.sources import TextParts, load_text_parts
 from classpulse.lab.text.vocabulary import read_vocabulary
 from classpulse.lab.train.checkpoint import load_weights
-from classpulse.lab.train.folder import BEST, RESOLVED
+from classpulse.lab.train.folder import RESOLVED, find_best
 from classpulse.runtime.text import OnnxTextModel
 from classpulse.text.gate import known_share, split_words
 
@@ -113,9 +113,7 @@ def load_best(recipe: TextRecipe, run: Path) -> TextModel:
     """
     if recipe.encode.lemmatize:
         raise InputError(f"recipe {recipe.name} reads lemmas, which the room cannot make of a text")
-    best = run / BEST
-    if not best.exists():
-        raise InputError(f"{best} does not exist: train first, classpulse train {recipe.name}")
+    best = find_best(run, recipe.name)
     vocabulary = read_vocabulary(
         (run / TOKENIZER).read_bytes(), folder=find_encoder(recipe.network.settings.encoder)
     )

@@ -47,3 +47,15 @@ def check_table(out: Path, table: Mapping[str, Any], *, resume: bool) -> None:
             f"{out} was begun with another recipe ({', '.join(changed)}): give the same, another "
             f"--run, or delete {kept} to go on with this one"
         )
+
+
+def find_best(run: Path, recipe: str) -> Path:
+    """Weights of the best epoch of a run of the recipe with this name.
+
+    Raises:
+        InputError: the run has none.
+    """
+    best = run / BEST
+    if not best.exists():
+        raise InputError(f"{best} does not exist: train first, classpulse train {recipe}")
+    return best
