@@ -29,8 +29,8 @@ from classpulse.lab.data.text_readers import (
     load_labelled_texts,
     load_meld,
 )
-from classpulse.lab.data.text_tables import load_table, load_text
 from classpulse.lab.data.texts import clean_texts, relabel_texts
+from classpulse.text.tables import load_table, load_text
 
 AB = LabelSpace("ab", ("a", "b"))
 relaxed = settings(

@@ -16,7 +16,7 @@ from classpulse.core.labels import DAISEE_4, EMOREACT_8
 from classpulse.core.registry import Registry
 from classpulse.lab.data.cache import hash_source
 from classpulse.lab.data.clips import ClipSet
-from classpulse.lab.data.text_tables import load_table, load_text
+from classpulse.text.tables import load_table, load_text
 
 VIDEO_SUFFIXES = (".avi", ".mp4")
 

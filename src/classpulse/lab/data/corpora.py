@@ -7,7 +7,6 @@ from pathlib import Path
 from classpulse.core.errors import InputError
 from classpulse.core.registry import Registry
 from classpulse.lab.data.cache import hash_source
-from classpulse.lab.data.heads import head_text, header_fields, read_head
 from classpulse.lab.data.text_readers import (
     load_goemotions,
     load_iemocap,
@@ -16,6 +15,7 @@ from classpulse.lab.data.text_readers import (
     load_meld,
 )
 from classpulse.lab.data.texts import MultiTextSet, TextSet
+from classpulse.text.heads import head_text, header_fields, read_head
 
 AnyTexts = TextSet | MultiTextSet
 TextParts = dict[str, AnyTexts]

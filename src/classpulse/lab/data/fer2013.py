@@ -23,7 +23,7 @@ from classpulse.core.errors import InputError
 from classpulse.core.labels import FER2013_7, FERPLUS_VOTES
 from classpulse.lab.data.cache import Arrays, OnProgress, hash_source, ignore_progress, load_cached
 from classpulse.lab.data.faces import FaceSet
-from classpulse.lab.data.text_tables import load_table
+from classpulse.text.tables import load_table
 
 if TYPE_CHECKING:
     from _csv import Reader

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from classpulse.core.errors import InputError
 from classpulse.lab.data.faces import FaceSet
-from classpulse.lab.data.heads import head_text, header_fields, read_head
-from classpulse.lab.data.text_tables import Table, load_table
+from classpulse.text.heads import head_text, header_fields, read_head
+from classpulse.text.tables import Table, load_table
 
 KEYS = ("row", "file")
 MISSING = ("", "na", "n/a", "nan", "null", "?")  # not "none", which "glasses" may mean

@@ -18,7 +18,7 @@ from classpulse.core.labels import RAFDB_7
 from classpulse.lab.data.cache import Arrays, OnProgress, hash_source, ignore_progress, load_cached
 from classpulse.lab.data.faces import FaceSet
 from classpulse.lab.data.pictures import load_pictures, open_tree
-from classpulse.lab.data.text_tables import load_text
+from classpulse.text.tables import load_text
 
 SIDE = 100  # pixels
 LABELS = "EmoLabel/list_patition_label.txt"

@@ -10,8 +10,8 @@ import numpy as np
 
 from classpulse.core.errors import InputError
 from classpulse.core.labels import GOEMOTIONS_28, ISEAR_7, MELD_7, TEXT_7, LabelSpace
-from classpulse.lab.data.text_tables import Table, load_json_lines, load_table
 from classpulse.lab.data.texts import MultiTextSet, TextSet
+from classpulse.text.tables import Table, load_json_lines, load_table
 
 _ISEAR_TYPOS = {"guit": "guilt"}  # stands in the original file (seed-thesis D.1)
 _NUMBERS = frozenset(map(str, range(len(GOEMOTIONS_28))))
