@@ -1,4 +1,4 @@
-"""What the tests of the command line share."""
+"""What the tests of commands and sessions share."""
 
 import sys
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from data_files import write_fer, write_texts, write_votes
+from stage import Stage
 
 from classpulse import cli
 
@@ -52,3 +53,9 @@ def ferplus(tmp_path: Path) -> Path:
 def texts(tmp_path: Path) -> Path:
     """A CSV of texts and labels."""
     return write_texts(tmp_path / "texts.csv")
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stage:
+    """A session of six people in six frames."""
+    return Stage(monkeypatch, tmp_path)

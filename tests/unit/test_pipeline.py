@@ -1,8 +1,7 @@
 """The main path with fake parts: order, abstention, privacy, interrupts, and what is on disk."""
 
-import csv
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,28 +21,17 @@ from builders import (
     write_artefact,
 )
 from numpy.typing import NDArray
+from stage import Find, Stage, always, frames
 
 from classpulse.core.errors import InputError, ModelError, OutputError, PrivacyError, ShapeError
 from classpulse.core.records import Faces, Frame, Reading, Scores
-from classpulse.room import analyze as analyze_module
 from classpulse.room import pipeline
-from classpulse.room.analyze import Progress, Session, analyze
+from classpulse.room.analyze import Progress, analyze
 from classpulse.room.pipeline import Observation, watch
 from classpulse.room.privacy import Privacy
 from classpulse.runtime.model import OnnxModel
-from classpulse.vision.detect import DETECTORS
 
 ALONE = Privacy(single_subject=True, consent="form 12")
-Find = Callable[[Frame], Faces]
-
-
-def frames(n: int, *, step: float = 0.5) -> list[Frame]:
-    return [build_frame(i * step) for i in range(n)]
-
-
-def always(*corners: tuple[float, float], **how: float) -> Find:
-    """A detector that sees the same faces in every frame."""
-    return lambda frame: build_faces(*corners, **how)
 
 
 FRONT = always((20, 20))
@@ -342,41 +330,6 @@ def test_one_person_at_a_time_is_fine_for_stills_of_one_subject() -> None:
 # --- analyze: from source to files ---------------------------------------------------------------
 
 
-class Stage:
-    """`analyze` with fake parts."""
-
-    def __init__(self, patch: pytest.MonkeyPatch, folder: Path) -> None:
-        self.out = folder / "out"
-        self.source = FakeSource(frames(6))
-        self.find: Find = always(*[(10 + 62.0 * (i % 5), 20 + 90.0 * (i // 5)) for i in range(6)])
-        self.model = FakeModel()
-        patch.setattr(analyze_module, "open_source", lambda name, every: self.source)
-        patch.setattr(pipeline, "OnnxModel", lambda name, threads: self.model)
-        patch.setitem(DETECTORS._things, "fake", lambda: self._find)
-
-    def _find(self, frame: Frame) -> Faces:
-        return self.find(frame)
-
-    def run(self, **options: Any) -> Session:
-        return analyze("lesson.mp4", **({"out": self.out, "detector": "fake"} | options))
-
-    def summary(self) -> dict[str, Any]:
-        loaded: dict[str, Any] = json.loads((self.out / "summary.json").read_text())
-        return loaded
-
-    def lines(self) -> list[dict[str, str]]:
-        with (self.out / "readings.csv").open(newline="") as stream:
-            return list(csv.DictReader(stream))
-
-    def names(self) -> list[str]:
-        return sorted(p.name for p in self.out.iterdir()) if self.out.exists() else []
-
-
-@pytest.fixture
-def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stage:
-    return Stage(monkeypatch, tmp_path)
-
-
 FILES = ["codebook.csv", "readings.csv", "readings.parquet", "report.html", "summary.json"]
 
 
@@ -427,7 +380,7 @@ def test_reasons_of_abstention_are_counted(stage: Stage) -> None:
 def test_progress_is_told_after_every_frame(stage: Stage) -> None:
     told: list[Progress] = []
     stage.run(on_progress=told.append)
-    assert [(p.frames, p.t) for p in told] == [(i + 1, i * 0.5) for i in range(6)]
+    assert [p.done for p in told] == [i * 0.5 for i in range(6)]
 
 
 def test_a_window_can_be_chosen(stage: Stage) -> None:

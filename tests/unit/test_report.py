@@ -15,6 +15,7 @@ import pytest
 from classpulse.core.errors import InputError
 from classpulse.room.report import charts, words
 from classpulse.room.report.render import render_report
+from classpulse.room.summary import FORMAT
 
 EMOTIONS = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
 STATES = ["angry", "bored", "focused", "neutral"]
@@ -90,7 +91,7 @@ def build(
     most = max(people, default=0)
     overall = whole(rows, duration, most, k, model=model)
     return {
-        "format": 1,
+        "format": FORMAT,
         "classpulse": "0.1.0",
         "session": {
             "id": "2026-11-22T031500-classroom",
@@ -101,6 +102,7 @@ def build(
             "window": window,
             "frames": round(duration * 2),
             "complete": True,
+            "channels": ["face"],
             "profile": "research" if model else "eu-school",
             "profile_text": "This session ran as research with the consent of all participants."
             if model
@@ -122,6 +124,8 @@ def build(
         },
         "overall": overall,
         "windows": rows,
+        "writing": None,
+        "together": None,
         "caveats": ["The camera saw two thirds of the room."],
     }
 
@@ -144,6 +148,7 @@ def card() -> Summary:
     return {
         "name": "face-base",
         "sha256": "9f2c" * 16,
+        "gate": {"min_face_px": 24.0},
         "summary": "A small residual network for gray 48 by 48 pixel faces.",
         "metrics": [dict(zip(keys, values, strict=True)) for values in metrics],
         "limits": ["Trained on acted and web faces, mostly of adults.", "Weak on fear."],
@@ -352,7 +357,7 @@ def test_labels_from_outside_are_escaped_in_charts() -> None:
     Reader(html)
 
 
-@pytest.mark.parametrize("change", [{"format": 2}, {"format": None}])
+@pytest.mark.parametrize("change", [{"format": 1}, {"format": None}])
 def test_other_formats_are_refused(change: Summary) -> None:
     with pytest.raises(InputError, match="format"):
         render_report(lesson() | change)

@@ -30,16 +30,18 @@ READINGS = (
     build_abstained("S03", 2.0, why='turned, "away"\nfrom us'),
 )
 
+COLUMNS = [column.name for column in reading_columns(HEADS)]
+
 
 def build_table(*readings: Reading, heads: tuple[Head, ...] = HEADS) -> ReadingTable:
     table = ReadingTable(heads)
     for reading in readings:
-        table.append(reading_row(reading, heads))
+        table.append(reading)
     return table
 
 
 def write_csv(path: Path, *readings: Reading) -> Path:
-    with CsvSink(path, HEADS) as sink:
+    with CsvSink(path, COLUMNS) as sink:
         for reading in readings:
             sink.write_row(reading_row(reading, HEADS))
     return path
@@ -203,7 +205,7 @@ def test_a_finished_file_leaves_no_partial(tmp_path: Path) -> None:
 
 def test_a_failed_run_leaves_its_rows_in_the_partial(tmp_path: Path) -> None:
     path = tmp_path / "r.csv"
-    with pytest.raises(ZeroDivisionError), CsvSink(path, HEADS) as sink:
+    with pytest.raises(ZeroDivisionError), CsvSink(path, COLUMNS) as sink:
         sink.write_row(reading_row(READINGS[0], HEADS))
         raise ZeroDivisionError
     assert not path.exists() and read_csv(partial_path(path))[0]["subject"] == "S01"
@@ -211,7 +213,7 @@ def test_a_failed_run_leaves_its_rows_in_the_partial(tmp_path: Path) -> None:
 
 def test_rows_are_on_disk_while_the_run_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "r.csv"
-    with CsvSink(path, HEADS) as sink:
+    with CsvSink(path, COLUMNS) as sink:
         sink.write_row(reading_row(READINGS[0], HEADS))
         assert len(read_csv(partial_path(path))) == 1  # nothing is lost if we are killed here
 
@@ -219,7 +221,7 @@ def test_rows_are_on_disk_while_the_run_goes_on(tmp_path: Path) -> None:
 def test_an_earlier_result_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "r.csv"
     path.write_text("earlier")
-    with pytest.raises(ZeroDivisionError), CsvSink(path, HEADS):
+    with pytest.raises(ZeroDivisionError), CsvSink(path, COLUMNS):
         raise ZeroDivisionError
     assert path.read_text() == "earlier"
 
@@ -260,7 +262,7 @@ def test_a_disk_that_fills_up_later_is_an_output_error(tmp_path: Path) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
     path = tmp_path / "r.csv"
-    with pytest.raises(OutputError, match="free some space"), CsvSink(path, HEADS) as sink:
+    with pytest.raises(OutputError, match="free some space"), CsvSink(path, COLUMNS) as sink:
         sink.write_row(reading_row(READINGS[0], HEADS))
         sink._writer = Full()  # type: ignore[assignment]
         sink.write_row(reading_row(READINGS[1], HEADS))

@@ -8,15 +8,27 @@ from typing import Annotated
 import typer
 
 from classpulse.cli.common import AsJson
+from classpulse.core.errors import InputError
 
 engage_app = typer.Typer(help="Engagement from expression scores.", no_args_is_help=True)
 models_app = typer.Typer(help="The models that can be used.", no_args_is_help=True)
 
 
 def analyze(
-    source: Annotated[str, typer.Argument(help="Image, folder, 'pattern*.jpg', GIF, video, "
-                                               "camera:N, rtsp://..., or - for standard input.")],
-    out: Annotated[Path, typer.Option(help="Folder for the results.")],
+    source: Annotated[str | None, typer.Argument(help="Image, folder, 'pattern*.jpg', GIF, video, "
+                      "camera:N, rtsp://..., - for standard input, or students' writing: .csv, "
+                      ".jsonl, .xlsx, .txt, .vtt, .json.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
+    text: Annotated[str | None, typer.Option(help="One line to read, instead of a source.")] = None,
+    chat: Annotated[Path | None, typer.Option(help="Writing beside the recording.")] = None,
+    chat_start: Annotated[str | None, typer.Option(help="Time in the file of writing at which the "
+                                                   "session begins: 14:05:00.")] = None,
+    columns: Annotated[list[str] | None, typer.Option(help="text=NAME, author=NAME or time=NAME: "
+                                                      "a column of a table.")] = None,
+    without: Annotated[list[str] | None, typer.Option(help="Author to leave out, as the file "
+                                                      "spells the name.")] = None,
+    keep_texts: Annotated[bool, typer.Option(help="Also write the texts with evidence.")] = False,
+    text_model: Annotated[str, typer.Option(help="Shipped name or folder.")] = "text-minilm",
     every: Annotated[float, typer.Option(help="Seconds between analyzed frames.")] = 0.5,
     detect_every: Annotated[float, typer.Option(help="Seconds between searches for faces; between "
                                                      "them they are followed. 0: always.")] = 0.2,
@@ -33,20 +45,47 @@ def analyze(
     show_faces: Annotated[bool, typer.Option(help="Do not blur them.")] = False,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Analyze a lesson: readings, summary and report into a folder."""
+    """Analyze a lesson or what was written in it: readings, summary and report into a folder."""
     from classpulse.room.analyze import analyze as run
     from classpulse.room.privacy import Privacy
     from classpulse.room.terminal import describe_session, progress_bar
+    from classpulse.room.writing.posts import Writing, is_writing, parse_columns
 
+    if text is not None:
+        _read_line(text, text_model, others=(source, chat, out), as_json=as_json)
+        return
+    if source is None or out is None:
+        raise typer.BadParameter("give a source and --out FOLDER, or --text 'A LINE'")
+    written = chat if chat is not None else Path(source) if is_writing(source) else None
+    if written is None and (chat_start or columns or without or keep_texts):
+        raise InputError(
+            f"--chat-start, --columns, --without and --keep-texts are for writing, but {source} is "
+            "none: add --chat FILE"
+        )
+    writing = written and Writing(written, chat_start, parse_columns(columns or ()),
+                                  tuple(without or ()), text_model, keep_texts)  # fmt: skip
+    beside = chat is not None
     privacy = Privacy(profile, k=k, single_subject=single_subject, consent=consent)
     with progress_bar(quiet=as_json or not sys.stderr.isatty()) as advance:
-        session = run(source, out=out, every=every, detect_every=detect_every, window=window,
+        session = run(source if beside or writing is None else writing,
+                      chat=writing if beside else None,
+                      out=out, every=every, detect_every=detect_every, window=window,
                       model=model, detector=detector, preset=preset, smooth=smooth,
                       privacy=privacy, annotate=annotate, show_faces=show_faces,
                       on_progress=advance)  # fmt: skip
     typer.echo(json.dumps(session.summary) if as_json else describe_session(session))
     if not session.summary["session"]["complete"]:
         raise typer.Exit(130)
+
+
+def _read_line(text: str, model: str, *, others: tuple[object, ...], as_json: bool) -> None:
+    from classpulse.room.writing.line import describe_line, read_line
+    from classpulse.runtime.text import OnnxTextModel
+
+    if any(other is not None for other in others):
+        raise typer.BadParameter("--text reads one line: give it without source, --chat and --out")
+    found = read_line(text, OnnxTextModel(model))
+    typer.echo(json.dumps(found) if as_json else describe_line(found))
 
 
 def demo(

@@ -93,6 +93,7 @@ GOEMOTIONS_28 = LabelSpace(
         "nervousness optimism pride realization relief remorse sadness surprise neutral".split()
     ),
 )
+TEXT_STATE_3 = LabelSpace("text-state-3", ("confused", "curious", "frustrated"))
 
 SPACES: dict[str, LabelSpace] = {
     space.name: space
@@ -110,6 +111,7 @@ SPACES: dict[str, LabelSpace] = {
         ISEAR_7,
         MELD_7,
         GOEMOTIONS_28,
+        TEXT_STATE_3,
     )
 }
 

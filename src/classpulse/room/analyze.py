@@ -1,32 +1,34 @@
 """Analyze a source from end to end: readings, summary, report, and optionally a blurred video."""
 
-import json
-import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from classpulse.core.card import Head, ModelCard
-from classpulse.core.errors import PrivacyError
-from classpulse.engage.windows import WindowAggregator, suggest_window
-from classpulse.room.files import make_folder, partial_path, write_text
+from classpulse.core.errors import InputError, PrivacyError
+from classpulse.core.records import Reading, Source
+from classpulse.engage.windows import suggest_window
+from classpulse.room.channels import FaceChannel, TextChannel
 from classpulse.room.interrupt import hold_interrupt
-from classpulse.room.pipeline import DETECT_EVERY, EVERY, SMOOTH, Observation, open_network, watch
-from classpulse.room.privacy import Privacy
-from classpulse.room.summary import SessionInfo, Tally, build_summary
-from classpulse.room.table import (
-    CsvSink,
-    ReadingTable,
-    reading_row,
-    write_codebook,
-    write_parquet,
+from classpulse.room.pipeline import (
+    DETECT_EVERY,
+    EVERY,
+    SMOOTH,
+    Observation,
+    open_network,
+    threads,
+    watch,
 )
-from classpulse.room.video import VideoSink
+from classpulse.room.privacy import Privacy
+from classpulse.room.recorder import Recorder
+from classpulse.room.table import ReadingTable
+from classpulse.room.writing.posts import Writing, is_writing, load_posts
+from classpulse.room.writing.reader import read_posts
 from classpulse.runtime.model import DEFAULT_MODEL
+from classpulse.runtime.text import OnnxTextModel
 from classpulse.vision.source import open_source
 
 
@@ -35,14 +37,16 @@ class Progress:
     """How far an analysis is.
 
     Args:
-        t: seconds of the source analyzed; duration: seconds in all, None if unknown.
-        frames: analyzed so far; elapsed: seconds of wall time.
+        done: seconds of the recording, or texts of a file of writing, see `unit`.
+        total: of them in all, None if unknown.
+        elapsed: seconds of wall time.
+        unit: ``"s"`` or ``"texts"``.
     """
 
-    t: float
-    duration: float | None
-    frames: int
+    done: float
+    total: float | None
     elapsed: float
+    unit: str = "s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +64,13 @@ class Session:
     files: dict[str, Path]
 
 
+OnProgress = Callable[[Progress], None]
+
+
 def analyze(
-    source: str | Path,
+    source: str | Path | Writing,
     *,
+    chat: str | Path | Writing | None = None,
     out: str | Path | None = None,
     every: float = EVERY,
     detect_every: float = DETECT_EVERY,
@@ -74,7 +82,7 @@ def analyze(
     privacy: Privacy | None = None,
     annotate: bool = False,
     show_faces: bool = False,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Session:
     """Analyze `source`; with `out`, write readings, summary and report into that folder.
 
@@ -82,7 +90,9 @@ def analyze(
     and `summary["session"]["complete"]` is False.
 
     Args:
-        source: image, folder, pattern, video, ``camera:N``, ``rtsp://`` address or ``-``.
+        source: image, folder, pattern, video, ``camera:N``, ``rtsp://`` address or ``-``; or a file
+            of students' writing (posts, chat, transcript), see `room.writing.posts`.
+        chat: writing that accompanies a recording, on the same clock.
         out: folder for `readings.csv`, `readings.parquet`, `codebook.csv`, `summary.json` and
             `report.html`; nothing is written without it.
         every: seconds between analyzed frames.
@@ -91,7 +101,7 @@ def analyze(
         privacy: rules of the session.
         annotate: also write `annotated.mp4` with boxes and blurred faces.
         show_faces: do not blur them there.
-        on_progress: called after every analyzed frame.
+        on_progress: called after every analyzed frame, and after every text of a file.
 
     Raises:
         InputError, ModelError, OutputError, PrivacyError: one sentence each; the files written so
@@ -99,6 +109,11 @@ def analyze(
     """
     rules = privacy or Privacy()
     folder = None if out is None else Path(out)
+    writing = _writing(source, chat)
+    tell = on_progress or (lambda _: None)
+    if isinstance(source, Writing) or is_writing(source):
+        assert writing is not None
+        return _analyze_writing(writing, rules, folder, window=window, tell=tell)
     opened = open_source(source, every=every)
     network = open_network(model) if rules.rules.face_emotion else None
     stream = watch(
@@ -111,119 +126,98 @@ def analyze(
         smooth=smooth,
         privacy=rules,
     )
-    run = _Run(rules, network.card if network else None, folder)
+    faces = FaceChannel(network.card if network else None, detector, preset)
     with ExitStack() as stack:
         frames = stack.enter_context(opened)
         stack.enter_context(closing(stream))  # its threads end before the source is closed
+        texts = None if writing is None else _open_texts(writing, frames)
+        run = Recorder(rules, folder, face=faces, text=texts)
         seconds = suggest_window(frames.duration) if window is None else window
-        run.open(stack, seconds, annotate, show_faces)
-        start = time.monotonic()
-        try:
-            for seen in stream:
-                with hold_interrupt():  # no half-recorded frame
-                    run.take(seen)
-                if on_progress is not None:
-                    elapsed = time.monotonic() - start
-                    on_progress(Progress(seen.frame.t, frames.duration, run.tally.frames, elapsed))
-        except KeyboardInterrupt:
-            run.complete = False
-        except PrivacyError:
-            run.forget_all = True
-            raise
+        run.open(stack, window=seconds, annotate=annotate, show_faces=show_faces)
+        _watch(run, stream, _read(texts, rules), duration=frames.duration, tell=tell)
     info = run.info(_plain_name(str(source)), every=every, duration=frames.duration)
     with hold_interrupt():
-        return run.finish(info, detector=detector, preset=preset)
+        return Session(run.table, run.finish(info), run.files)
 
 
-class _Run:
-    """What one analysis collects and writes; alive from the first frame to the last file."""
+def _watch(
+    run: Recorder,
+    stream: Iterator[Observation],
+    texts: Iterator[Reading],
+    *,
+    duration: float | None,
+    tell: OnProgress,
+) -> None:
+    """Frames as they come, and before each one what was written up to its time."""
+    start = time.monotonic()
+    waiting = next(texts, None)
+    try:
+        for seen in chain(stream, (None,)):
+            while waiting is not None and (seen is None or waiting.t <= seen.frame.t):
+                with hold_interrupt():
+                    run.take_text(waiting)
+                waiting = next(texts, None)
+            if seen is not None:
+                with hold_interrupt():  # no half-recorded frame
+                    run.take(seen)
+                tell(Progress(seen.frame.t, duration, time.monotonic() - start))
+    except KeyboardInterrupt:
+        run.complete = False
+    except PrivacyError:
+        run.forget_all = True
+        raise
 
-    def __init__(self, rules: Privacy, card: ModelCard | None, folder: Path | None) -> None:
-        heads: tuple[Head, ...] = card.heads if card else ()
-        self.rules = rules
-        self.card = card
-        self.folder = folder
-        self.table = ReadingTable(heads)
-        self.tally = Tally()
-        self.complete = True
-        self.forget_all = False
-        self.last = 0.0
-        self.files: dict[str, Path] = {}
-        self._csv: CsvSink | None = None
-        self._video: VideoSink | None = None
 
-    def open(self, stack: ExitStack, window: float, annotate: bool, show_faces: bool) -> None:
-        """Open the sinks; `stack` closes them, whatever happens."""
-        self.windows = WindowAggregator(seconds=window, k=self.rules.group)
-        if self.folder is None:
-            return
-        make_folder(self.folder)
-        stack.callback(self._remove_if_forbidden)
-        self.files["readings.csv"] = self.folder / "readings.csv"
-        self._csv = stack.enter_context(CsvSink(self.files["readings.csv"], self.table.heads))
-        if annotate:
-            self.files["annotated.mp4"] = self.folder / "annotated.mp4"
-            sink = VideoSink(self.files["annotated.mp4"], show_faces=show_faces)
-            self._video = stack.enter_context(sink)
+def _analyze_writing(
+    writing: Writing, rules: Privacy, folder: Path | None, *, window: float | None, tell: OnProgress
+) -> Session:
+    texts = _open_texts(writing, None)
+    posts = texts.posts
+    run = Recorder(rules, folder, face=None, text=texts)
+    with ExitStack() as stack:
+        run.open(stack, window=suggest_window(posts.end) if window is None else window)
+        start = time.monotonic()
+        try:
+            for n, reading in enumerate(_read(texts, rules), start=1):
+                with hold_interrupt():
+                    run.take_text(reading)
+                elapsed = time.monotonic() - start
+                tell(Progress(n, len(posts.utterances), elapsed, unit="texts"))
+        except KeyboardInterrupt:
+            run.complete = False
+    info = run.info(_plain_name(str(writing.path)), every=0.0, duration=posts.end)
+    with hold_interrupt():
+        return Session(run.table, run.finish(info), run.files)
 
-    def take(self, seen: Observation) -> None:
-        """Record one analyzed frame; the picture itself goes no further than the blurred video."""
-        self.last = seen.frame.t
-        self.tally.add(len(seen.faces), seen.readings)
-        self.windows.add(seen.frame.t, seen.readings)
-        for reading in seen.readings:
-            row = reading_row(reading, self.table.heads)
-            self.table.append(row)
-            if self._csv is not None:
-                self._csv.write_row(row)
-        if self._video is not None:
-            self._video.write(seen)
 
-    def info(self, source: str, *, every: float, duration: float | None) -> SessionInfo:
-        """Facts of the session; an interrupted or live one lasted until its last frame."""
-        now = datetime.now(UTC)
-        name = re.sub(r"[^A-Za-z0-9]+", "-", Path(source).stem).strip("-")[:40] or "session"
-        whole = duration if self.complete and duration is not None else self.last
-        return SessionInfo(
-            id=f"{now:%Y-%m-%dT%H%M%S}-{name}",
-            source=source,
-            created=now.isoformat(timespec="seconds"),
-            duration=round(max(whole, self.last), 3),
-            every=every,
-            window=self.windows.seconds,
-            complete=self.complete,
+def _writing(source: str | Path | Writing, chat: str | Path | Writing | None) -> Writing | None:
+    """What there is to read, from either argument."""
+    own = source if isinstance(source, Writing) else None
+    if own is None and not isinstance(source, Writing) and is_writing(source):
+        own = Writing(Path(source))
+    if own is not None and chat is not None:
+        raise InputError(
+            f"{own.path} is writing itself: give a chat beside a recording, or analyze both apart"
         )
+    if own is not None or chat is None:
+        return own
+    return chat if isinstance(chat, Writing) else Writing(Path(chat))
 
-    def finish(self, info: SessionInfo, *, detector: str, preset: str) -> Session:
-        """Build the summary and write all files that are not written yet."""
-        summary = build_summary(
-            info,
-            tally=self.tally,
-            windows=self.windows,
-            card=self.card,
-            detector=detector,
-            preset=preset,
-            privacy=self.rules,
-        )
-        if self.folder is not None:
-            self._write_all(self.folder, summary)
-        return Session(self.table, summary, self.files)
 
-    def _write_all(self, folder: Path, summary: dict[str, Any]) -> None:
-        from classpulse.room.report.render import render_report
+def _open_texts(writing: Writing, frames: Source | None) -> TextChannel:
+    recorded = None
+    if frames is not None:
+        recorded = float("inf") if frames.duration is None else frames.duration
+    posts = load_posts(writing, recorded=recorded)
+    model = OnnxTextModel(writing.model, threads=threads())
+    return TextChannel(_plain_name(str(writing.path)), posts, model, writing.keep_texts)
 
-        names = ("readings.parquet", "codebook.csv", "summary.json", "report.html")
-        parquet, codebook, numbers, report = (folder / name for name in names)
-        write_parquet(self.table, parquet)
-        write_codebook(self.table.columns, codebook)
-        write_text(json.dumps(summary, indent=2) + "\n", numbers)
-        write_text(render_report(summary), report)
-        self.files |= {path.name: path for path in (parquet, codebook, numbers, report)}
 
-    def _remove_if_forbidden(self) -> None:
-        if self.forget_all:
-            for path in self.files.values():  # without .partial it is from an earlier session
-                partial_path(path).unlink(missing_ok=True)
+def _read(texts: TextChannel | None, rules: Privacy) -> Iterator[Reading]:
+    if texts is None:
+        return iter(())
+    rules.check_writers({one.speaker for one in texts.posts.utterances})
+    return read_posts(texts.posts, texts.model)
 
 
 def _plain_name(source: str) -> str:

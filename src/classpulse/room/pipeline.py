@@ -96,7 +96,12 @@ def open_network(model: str | OnnxModel) -> OnnxModel:
     """The model as the room runs it: on all cores, up to `MAX_THREADS`."""
     if not isinstance(model, str):
         return model
-    return OnnxModel(model, threads=min(os.cpu_count() or 1, MAX_THREADS))
+    return OnnxModel(model, threads=threads())
+
+
+def threads() -> int:
+    """Of a network: all cores, up to `MAX_THREADS`."""
+    return min(os.cpu_count() or 1, MAX_THREADS)
 
 
 def _observe(

@@ -1,6 +1,6 @@
 """Privacy rules in code: legal profile, minimum group size, consent of a single subject."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from classpulse.core.errors import PrivacyError
@@ -98,4 +98,16 @@ class Privacy:
             raise PrivacyError(
                 f"the session is for one consented person, but {len(readings)} faces are in view "
                 f"at {t:.1f} s: film that person alone, or run without --single-subject"
+            )
+
+    def check_writers(self, writers: Collection[str]) -> None:
+        """Refuse a single-subject session with the writing of several people.
+
+        Raises:
+            PrivacyError: more than one of them.
+        """
+        if self.single_subject and len(writers) > 1:
+            raise PrivacyError(
+                f"the session is for one consented person, but {len(writers)} people write in the "
+                "file: give that person's texts only, or run without --single-subject"
             )

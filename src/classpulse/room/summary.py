@@ -1,17 +1,20 @@
 """The summary of a session: what `summary.json` holds and the report shows."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import classpulse
-from classpulse.core.card import ModelCard
-from classpulse.core.records import Aggregate, Interval, Reading, Report
+from classpulse.core.card import Card
+from classpulse.core.records import Aggregate, Interval, Report
 from classpulse.engage.windows import WindowAggregator, WindowSummary
+from classpulse.room.channels import Collected, FaceChannel, TextChannel
 from classpulse.room.privacy import Privacy
+from classpulse.room.table import FACE, TEXT
+from classpulse.room.together import FACE_HEAD, TEXT_HEAD, pool_channels
+from classpulse.room.writing.reader import text_heads
 
-FORMAT = 1
+FORMAT = 2
 
 CAVEATS = (
     "An expression is what a face shows, not what a person feels: the same face can mean many "
@@ -25,38 +28,16 @@ CAVEATS = (
     "The network was trained on web pictures of mostly adult faces; how well it reads children, "
     "or any group of your class, has not been measured.",
 )
-
-
-@dataclass(slots=True)
-class Tally:
-    """Counts of a session while it runs."""
-
-    frames: int = 0
-    sightings: int = 0
-    readings: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
-    subjects: set[str] = field(default_factory=set)
-
-    def add(self, sightings: int, readings: Iterable[Reading]) -> None:
-        """Count one analyzed frame: all detections, and the readings of confirmed faces."""
-        self.frames += 1
-        self.sightings += sightings
-        for reading in readings:
-            self.readings += 1
-            self.subjects.add(reading.subject)
-            if reading.abstained is not None:
-                self.reasons[reading.abstained] += 1
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers for the summary."""
-        return {
-            "frames": self.frames,
-            "sightings": self.sightings,
-            "readings": self.readings,
-            "abstained": self.reasons.total(),
-            "subjects": len(self.subjects),
-            "reasons": dict(self.reasons.most_common()),
-        }
+TEXT_CAVEATS = (
+    "What somebody writes is not what they feel: irony, quotations and jokes are read as they "
+    "stand, and most of a class writes nothing.",
+    "The network learned from adults' reports, television dialogues and posts of a web forum; how "
+    "well it reads pupils, learners of English or your class's slang has not been measured.",
+)
+NAMELESS = (
+    "The file does not say who wrote what: every text counts as one person's, so someone who wrote "
+    "five of them counts as five people."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +47,8 @@ class SessionInfo:
     Args:
         id: identifier; source: name of the source without folders or credentials.
         created: ISO time of the analysis; duration: seconds analyzed.
-        every: seconds between analyzed frames; window: seconds per window.
+        every: seconds between analyzed frames, 0 of a session without pictures; window: seconds
+            per window.
         complete: False when the run was interrupted.
     """
 
@@ -81,47 +63,116 @@ class SessionInfo:
 
 def build_summary(
     info: SessionInfo,
+    collected: Mapping[str, Collected],
     *,
-    tally: Tally,
-    windows: WindowAggregator,
-    card: ModelCard | None,
-    detector: str,
-    preset: str,
+    face: FaceChannel | None,
+    text: TextChannel | None,
     privacy: Privacy,
 ) -> dict[str, Any]:
     """The content of `summary.json`, group sizes enforced.
 
+    Args:
+        collected: of both channels, by name; that of one that is not read is empty.
+        face, text: what was read.
+
     Raises:
         ShapeError: an aggregate would show fewer subjects than the rules allow.
     """
-    overall = windows.overall(end=info.duration)
-    parts = windows.windows(end=info.duration)
-    shown = tuple(a for part in (overall, *parts) for a in part.aggregates)
-    report = Report(info.id, 0.0, info.duration, privacy.group, shown, CAVEATS)
+    shown: list[Aggregate] = []
+    faces = _face_part(face, collected[FACE], info, shown)
+    writing = None if text is None else _text_part(text, collected[TEXT], info, shown)
+    nameless = text is not None and not text.posts.named
+    caveats = (
+        *(CAVEATS if face else ()),
+        *(TEXT_CAVEATS if text else ()),
+        *((NAMELESS,) if nameless else ()),
+    )
+    report = Report(info.id, 0.0, info.duration, privacy.group, tuple(shown), caveats)
     return {
         "format": FORMAT,
         "classpulse": classpulse.__version__,
         "session": {
             **asdict(info),
-            "frames": tally.frames,
+            "channels": [*([FACE] if face else []), *([TEXT] if text else [])],
+            "frames": collected[FACE].tally.frames,
             "profile": privacy.profile,
             "profile_text": privacy.rules.text,
             "k": privacy.group,
             "single_subject": privacy.single_subject,
             "consent": privacy.consent,
         },
-        "model": None if card is None else _model(card),
-        "detector": detector,
-        "preset": preset,
-        "spaces": {h.name: list(h.label_space.names) for h in card.heads} if card else {},
-        "counts": tally.to_dict(),
-        "overall": _window(overall),
-        "windows": [_window(part) for part in parts],
+        **faces,
+        "writing": writing,
+        "together": _together(faces, writing, face, text),
         "caveats": list(report.caveats),
     }
 
 
-def _model(card: ModelCard) -> dict[str, Any]:
+def _face_part(
+    face: FaceChannel | None, found: Collected, info: SessionInfo, shown: list[Aggregate]
+) -> dict[str, Any]:
+    card = face.card if face else None
+    return {
+        "model": None if card is None else _model(card),
+        "detector": face.detector if face else None,
+        "preset": face.preset if face else None,
+        "spaces": {h.name: list(h.label_space.names) for h in card.heads} if card else {},
+        "counts": found.tally.to_dict(),
+        **_rows(found.windows, info, ("emotion", "state", "votes"), shown),
+    }
+
+
+def _text_part(
+    text: TextChannel, found: Collected, info: SessionInfo, shown: list[Aggregate]
+) -> dict[str, Any]:
+    heads = {head.name: head for head in text_heads(text.model.card)}
+    counts = found.tally.to_dict()
+    rows = _rows(found.windows, info, tuple(heads), shown)
+    return {
+        "model": _model(text.model.card),
+        "source": text.source,
+        "timed": text.posts.timed,
+        "named": text.posts.named,
+        "spaces": {name: list(head.label_space.names) for name, head in heads.items()},
+        "counts": {
+            "texts": counts["readings"],
+            "abstained": counts["abstained"],
+            "writers": counts["subjects"],
+            "reasons": counts["reasons"],
+            "left_out": dict(text.posts.left_out),
+        },
+        "overall": rows["overall"],
+        "windows": rows["windows"] if text.posts.timed else [],
+    }
+
+
+def _together(
+    faces: Mapping[str, Any],
+    writing: Mapping[str, Any] | None,
+    face: FaceChannel | None,
+    text: TextChannel | None,
+) -> dict[str, Any] | None:
+    if face is None or face.card is None or text is None or writing is None:
+        return None
+    if FACE_HEAD not in faces["spaces"] or TEXT_HEAD not in writing["spaces"]:
+        return None
+    return pool_channels(faces, writing, face=face.card, text=text.model.card)
+
+
+def _rows(
+    windows: WindowAggregator, info: SessionInfo, heads: Sequence[str], shown: list[Aggregate]
+) -> dict[str, Any]:
+    """`overall` and `windows`; their aggregates are added to `shown`."""
+    overall = windows.overall(end=info.duration)
+    parts = windows.windows(end=info.duration)
+    shown.extend(a for part in (overall, *parts) for a in part.aggregates)
+    return {
+        "overall": _window(overall, heads),
+        "windows": [_window(part, heads) for part in parts],
+    }
+
+
+def _model(card: Card) -> dict[str, Any]:
     full = asdict(card)
     return {
         **{key: full[key] for key in ("name", "sha256", "summary", "gate")},
@@ -129,13 +180,8 @@ def _model(card: ModelCard) -> dict[str, Any]:
     }
 
 
-def _window(part: WindowSummary) -> dict[str, Any]:
+def _window(part: WindowSummary, heads: Sequence[str]) -> dict[str, Any]:
     by_name = {a.name: a for a in part.aggregates}
-    heads = sorted({name.split(":")[0] for name in by_name if ":" in name})
-    groups = {
-        head: _shares({n: a for n, a in by_name.items() if n.startswith(f"{head}:")})
-        for head in heads
-    }
     gauge = by_name.get("engagement")
     return {
         "t0": part.t0,
@@ -145,14 +191,17 @@ def _window(part: WindowSummary) -> dict[str, Any]:
         "readings": part.readings,
         "abstained": part.abstained,
         "engagement": _interval(gauge.value) if gauge and gauge.value else None,
-        "emotion": groups.get("emotion"),
-        "state": groups.get("state"),
-        "votes": groups.get("votes"),
+        **{head: _shares(by_name, head) for head in heads},
     }
 
 
-def _shares(aggregates: Mapping[str, Aggregate]) -> dict[str, Any] | None:
-    shares = {name.split(":")[1]: _interval(a.value) for name, a in aggregates.items() if a.value}
+def _shares(aggregates: Mapping[str, Aggregate], head: str) -> dict[str, Any] | None:
+    prefix = f"{head}:"
+    shares = {
+        name.removeprefix(prefix): _interval(a.value)
+        for name, a in aggregates.items()
+        if name.startswith(prefix) and a.value
+    }
     return shares or None
 
 

@@ -4,7 +4,7 @@ import csv
 import io
 import math
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -17,8 +17,9 @@ from classpulse.core.errors import MissingExtraError, OutputError
 from classpulse.core.records import Reading
 from classpulse.room.files import partial_path, replace_with, writing
 
-LABELED = ("emotion", "state")  # heads whose most probable label is a column of its own
-QUALITY = ("face_px", "sharpness", "turn", "confidence")
+LABELED = ("emotion", "state", "text-5", "text-7")  # heads whose label is a column of its own
+FACE, TEXT = "face", "text"
+QUALITY = {FACE: ("face_px", "sharpness", "turn"), TEXT: ("line", "words", "known")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,14 @@ class Column:
     meaning: str
 
 
-def reading_columns(heads: Sequence[Head]) -> tuple[Column, ...]:
-    """The columns for a model with these heads; without heads, those of presence only."""
+def reading_columns(
+    heads: Sequence[Head], *, channels: Collection[str] = (FACE,)
+) -> tuple[Column, ...]:
+    """The columns for models with these heads; without heads, those of presence only.
+
+    Args:
+        channels: what is read in the session, `FACE` or `TEXT` or both.
+    """
     fixed = (
         Column("t", "number", "seconds from the start of the source"),
         Column("subject", "text", "pseudonym within this session; says nothing across sessions"),
@@ -39,16 +46,12 @@ def reading_columns(heads: Sequence[Head]) -> tuple[Column, ...]:
         *(Column(h.name, "text", f"most probable label of {h.space}; empty if abstained"
                  f"{' or where the head does not apply' if h.given else ''}")
           for name in LABELED for h in heads if h.name == name),
-        Column("engagement", "number", "0 to 1, smoothed per subject; empty if abstained"),
-        Column("engagement_low", "number", "engagement minus one standard deviation, >= 0"),
-        Column("engagement_high", "number", "engagement plus one standard deviation, <= 1"),
+        *(_FACE_GAUGE if FACE in channels else ()),
         Column("abstained", "text", "why no statement is made; empty if one is"),
-        Column("face_px", "number", "shorter side of the face box, pixels"),
-        Column("sharpness", "number", "variance of the Laplacian over variance, at 48 pixels"),
-        Column("turn", "number", "0 frontal to 1 profile; empty without landmarks"),
-        Column("confidence", "number", f"probability of the most probable {heads[0].name} label")
-        if heads
-        else Column("confidence", "number", "empty: nothing is predicted"),
+        *(_FACE_QUALITY if FACE in channels else ()),
+        *(_TEXT_QUALITY if TEXT in channels else ()),
+        Column("confidence", "number", "probability of the most probable label of the first head "
+               "of the channel" if heads else "empty: nothing is predicted"),
     )  # fmt: skip
     probs = (
         Column(f"{h.name}_{label}", "number", f"calibrated probability of {label} ({h.space})")
@@ -58,19 +61,40 @@ def reading_columns(heads: Sequence[Head]) -> tuple[Column, ...]:
     return (*fixed, *probs)
 
 
-def reading_row(reading: Reading, heads: Sequence[Head]) -> dict[str, float | str]:
+_FACE_GAUGE = (
+    Column("engagement", "number", "0 to 1, smoothed per subject; empty if abstained"),
+    Column("engagement_low", "number", "engagement minus one standard deviation, >= 0"),
+    Column("engagement_high", "number", "engagement plus one standard deviation, <= 1"),
+)
+_FACE_QUALITY = (
+    Column("face_px", "number", "shorter side of the face box, pixels"),
+    Column("sharpness", "number", "variance of the Laplacian over variance, at 48 pixels"),
+    Column("turn", "number", "0 frontal to 1 profile; empty without landmarks"),
+)
+_TEXT_QUALITY = (
+    Column("line", "number", "line of the file of writing on which the text starts, from 1"),
+    Column("words", "number", "words of the text"),
+    Column("known", "number", "share of its words that the model knows, 0 to 1"),
+)
+
+
+def reading_row(
+    reading: Reading, heads: Sequence[Head], *, channels: Collection[str] = (FACE,)
+) -> dict[str, float | str]:
     """One reading as column -> value; NaN and "" where there is no statement."""
     gauge = reading.engagement
     row: dict[str, float | str] = {
         "t": reading.t,
         "subject": reading.subject,
         "channel": reading.channel,
-        "engagement": math.nan if gauge is None else gauge.value,
-        "engagement_low": math.nan if gauge is None else gauge.low,
-        "engagement_high": math.nan if gauge is None else gauge.high,
         "abstained": reading.abstained or "",
     }
-    row |= {name: reading.quality.get(name, math.nan) for name in QUALITY}
+    if FACE in channels:
+        row["engagement"] = math.nan if gauge is None else gauge.value
+        row["engagement_low"] = math.nan if gauge is None else gauge.low
+        row["engagement_high"] = math.nan if gauge is None else gauge.high
+    measures = [name for channel in channels for name in QUALITY[channel]]
+    row |= {name: reading.quality.get(name, math.nan) for name in (*measures, "confidence")}
     for head in heads:
         if head.name in LABELED:
             row[head.name] = reading.label(head.name) or ""
@@ -84,12 +108,14 @@ class ReadingTable:
     """Readings in memory, struct of arrays: about 120 bytes a row.
 
     Args:
-        heads: of the model that makes the readings; empty when nothing is predicted.
+        heads: of the models that make the readings; empty when nothing is predicted.
+        channels: as for `reading_columns`.
     """
 
-    def __init__(self, heads: Sequence[Head]) -> None:
+    def __init__(self, heads: Sequence[Head], *, channels: Collection[str] = (FACE,)) -> None:
         self.heads = tuple(heads)
-        self.columns = reading_columns(heads)
+        self.channels = tuple(channels)
+        self.columns = reading_columns(heads, channels=channels)
         self._numbers = {c.name: array("d" if c.name == "t" else "f")
                          for c in self.columns if c.kind == "number"}  # fmt: skip
         self._texts: dict[str, list[str]] = {c.name: [] for c in self.columns if c.kind == "text"}
@@ -97,12 +123,14 @@ class ReadingTable:
     def __len__(self) -> int:
         return len(self._numbers["t"])
 
-    def append(self, row: Mapping[str, float | str]) -> None:
-        """Add one `reading_row`."""
+    def append(self, reading: Reading) -> dict[str, float | str]:
+        """Add one reading; returns its `reading_row`."""
+        row = reading_row(reading, self.heads, channels=self.channels)
         for name, numbers in self._numbers.items():
             numbers.append(float(row[name]))
         for name, texts in self._texts.items():
             texts.append(str(row[name]))
+        return row
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         """A column as an array (n,): float32 (t: float64), or str."""
@@ -140,19 +168,18 @@ class ReadingTable:
 
 
 class CsvSink:
-    """Writes readings to a CSV file row by row; the file gets its name when it is whole.
+    """Writes rows to a CSV file one by one; the file gets its name when it is whole.
 
     Until then the rows stand in `<name>.partial`, so a killed run loses nothing it had written.
 
     Args:
         path: of the finished file.
-        heads: as for `ReadingTable`.
+        columns: names, in order.
     """
 
-    def __init__(self, path: Path, heads: Sequence[Head]) -> None:
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self.path = path
-        self.heads = heads
-        self.columns = [column.name for column in reading_columns(heads)]
+        self.columns = list(columns)
 
     def __enter__(self) -> Self:
         with writing(self.path):
@@ -167,7 +194,7 @@ class CsvSink:
         return self
 
     def write_row(self, row: Mapping[str, float | str]) -> None:
-        """Write one `reading_row`."""
+        """Write a row with a value for each column."""
         self._write([_cell(row[name]) for name in self.columns])
 
     def _write(self, cells: Sequence[str]) -> None:

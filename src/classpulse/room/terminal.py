@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from classpulse.room.analyze import Progress, Session
+from classpulse.room.table import FACE
 
 
 @contextmanager
@@ -29,27 +30,52 @@ def progress_bar(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
         task = bar.add_task("", total=None, rate="")
 
         def advance(now: Progress) -> None:
-            speed = now.t / now.elapsed if now.elapsed > 0 else 0.0
-            rate = f"{now.t:.0f} s seen, {speed:.1f} x real time"
-            bar.update(task, total=now.duration, completed=now.t, rate=rate)
+            speed = now.done / now.elapsed if now.elapsed > 0 else 0.0
+            unit = "x real time" if now.unit == "s" else "a second"
+            rate = f"{now.done:.0f} {now.unit} seen, {speed:.1f} {unit}"
+            bar.update(task, total=now.total, completed=now.done, rate=rate)
 
         yield advance
 
 
 def describe_session(session: Session) -> str:
     """A few lines about a finished analysis."""
-    info, counts = session.summary["session"], session.summary["counts"]
-    overall = session.summary["overall"]
-    lines = [
-        f"{info['source']}: {info['duration']:.1f} s, {counts['frames']} frames analyzed, "
-        f"{counts['subjects']} subjects, {counts['readings']} readings, "
-        f"{counts['abstained']} abstained{_reasons(counts['reasons'])}",
-        _engagement(overall, info, shown=session.summary["model"] is not None),
-    ]
+    summary = session.summary
+    info = summary["session"]
+    lines = [*(_faces(summary) if FACE in info["channels"] else ())]
+    if summary["writing"]:
+        lines += _writing(summary["writing"], info)
     if not info["complete"]:
         lines.append("Stopped early: the files hold everything up to that moment.")
     lines += [f"{path}" for path in session.files.values()]
     return "\n".join(lines)
+
+
+def _faces(summary: dict[str, Any]) -> list[str]:
+    info, counts = summary["session"], summary["counts"]
+    return [
+        f"{info['source']}: {info['duration']:.1f} s, {counts['frames']} frames analyzed, "
+        f"{counts['subjects']} subjects, {counts['readings']} readings, "
+        f"{counts['abstained']} abstained{_reasons(counts['reasons'])}",
+        _engagement(summary["overall"], info, shown=summary["model"] is not None),
+    ]
+
+
+def _writing(writing: dict[str, Any], info: dict[str, Any]) -> list[str]:
+    counts, overall = writing["counts"], writing["overall"]
+    who = f"{counts['writers']} writers" if writing["named"] else "writers not named"
+    lines = [
+        f"{writing['source']}: {counts['texts']} texts, {who}, {counts['abstained']} abstained"
+        f"{_reasons(counts['reasons'])}"
+    ]
+    if counts["left_out"]:
+        lines.append(f"Left out:{_reasons(counts['left_out'])}")
+    head = next((h for h in ("text-7", "text-5") if overall.get(h)), None)
+    if head is None:
+        return [*lines, f"Writing: not shown, fewer than {info['k']} people could be read."]
+    ranked = sorted(overall[head].items(), key=lambda item: -item[1]["value"])[:3]
+    told = ", ".join(f"{name} {one['value']:.2f}" for name, one in ranked)
+    return [*lines, f"Writing was read as {told} (mean over {overall['n']} people)"]
 
 
 def _reasons(reasons: dict[str, int]) -> str:

@@ -18,7 +18,7 @@ from classpulse.runtime.session import (
 from classpulse.text.encode import INPUTS, TextEncoder
 from classpulse.text.gate import UNSURE, why_silent
 
-DEFAULT_TEXT_MODEL = "text-emotion"
+DEFAULT_TEXT_MODEL = "text-minilm"
 BATCH = 32  # texts of one run of the network
 
 

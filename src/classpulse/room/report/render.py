@@ -18,8 +18,10 @@ from classpulse.room.report.sections import (
     build_presence,
     build_shares,
 )
+from classpulse.room.report.writing import build_together, build_writing, writing_cards
+from classpulse.room.summary import FORMAT
+from classpulse.room.table import FACE
 
-SUMMARY_FORMAT = 1
 KEYS = (
     "classpulse",
     "session",
@@ -29,6 +31,8 @@ KEYS = (
     "counts",
     "overall",
     "windows",
+    "writing",
+    "together",
     "caveats",
 )
 NEVER = (
@@ -67,7 +71,7 @@ def render_report(summary: Mapping[str, Any]) -> str:
     """The report of one session as a complete HTML page.
 
     Args:
-        summary: content of `summary.json`, format 1. Times in seconds, shares in [0, 1].
+        summary: content of `summary.json`. Times in seconds, shares in [0, 1].
 
     Raises:
         InputError: another format, or a part is missing.
@@ -78,10 +82,10 @@ def render_report(summary: Mapping[str, Any]) -> str:
 
 
 def _check(summary: Mapping[str, Any]) -> None:
-    if summary.get("format") != SUMMARY_FORMAT:
+    if summary.get("format") != FORMAT:
         raise InputError(
             f"the summary has format {summary.get('format')!r}, this version reads "
-            f"{SUMMARY_FORMAT}: run the session again or update classpulse"
+            f"{FORMAT}: run the session again or update classpulse"
         )
     missing = [key for key in KEYS if key not in summary]
     if missing:
@@ -89,37 +93,57 @@ def _check(summary: Mapping[str, Any]) -> None:
 
 
 def _context(summary: Mapping[str, Any]) -> dict[str, Any]:
-    session, counts = summary["session"], summary["counts"]
+    session, writing = summary["session"], summary["writing"]
     lesson = Lesson(_clipped_windows(summary), summary["overall"], session["k"])
-    empty = _empty_message(summary)
+    faces = FACE in session["channels"]
+    empty = _empty_message(summary) if faces else ""
+    rows = lesson.rows if faces else writing["windows"]
+    clock = Lesson(rows, summary["overall"], session["k"]) if rows else None
+    models = [summary["model"], writing and writing["model"]]
     return {
         "version": summary["classpulse"],
         "session": session,
+        "faces": faces,
+        "writing": writing,
         "lead": _lead(summary),
-        "facts": _facts(session, counts),
+        "facts": _facts(summary),
         "few": words.few(session["k"]),
-        "analyzed": words.duration(summary["overall"]["t1"]),
+        "analyzed": words.duration(session["duration"]),
         "estimates": summary["model"] is not None,
         "empty": empty,
-        "cards": [] if counts["sightings"] == 0 else _cards(summary, lesson),
-        "sections": [] if empty else _sections(summary, lesson),
-        "time_unit": lesson.time_unit if lesson.rows else "",
+        "cards": _all_cards(summary, lesson),
+        "sections": _sections(summary, lesson, faces=faces and not empty),
+        "time_unit": clock.time_unit if clock else "",
         "never": NEVER,
         "caveats": summary["caveats"],
         "made": _made(summary),
-        "model": summary["model"],
-        "metrics": _metrics(summary["model"]) if summary["model"] else None,
-        "hits": _hits(summary["model"]) if summary["model"] else [],
+        "models": [_model_part(model) for model in models if model],
+    }
+
+
+def _all_cards(summary: Mapping[str, Any], lesson: Lesson) -> list[Card]:
+    cards = _cards(summary, lesson) if summary["counts"]["sightings"] else []
+    return cards + (writing_cards(summary["writing"], lesson.k) if summary["writing"] else [])
+
+
+def _model_part(model: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page says of one network."""
+    of = "texts" if "min_words" in model["gate"] else "faces"
+    return {
+        "of": of,
+        "hits": _hits(model, of),
+        "metrics": _metrics(model, of),
+        "limits": model["limits"],
     }
 
 
 def _empty_message(summary: Mapping[str, Any]) -> str:
-    """A friendly sentence if there is nothing to draw, otherwise empty."""
+    """A friendly sentence if there is nothing to draw of faces, otherwise empty."""
     if summary["counts"]["sightings"] == 0:
         return (
-            "No faces were found in this recording, so there is nothing to show. Faces may be too "
-            "far away, turned from the camera or in the dark: a closer camera at eye level and "
-            "light from the front usually help."
+            "No faces were found in this recording, so there is nothing to show of them. Faces may "
+            "be too far away, turned from the camera or in the dark: a closer camera at eye level "
+            "and light from the front usually help."
         )
     if not summary["windows"]:
         return "The recording was too short for a single time window, so there are no charts."
@@ -133,23 +157,33 @@ def _clipped_windows(summary: Mapping[str, Any]) -> list[Row]:
 
 
 def _lead(summary: Mapping[str, Any]) -> str:
-    session = summary["session"]
-    looked = words.plural(session["frames"], "picture", "pictures")
-    length = words.duration(summary["overall"]["t1"] - summary["overall"]["t0"])
-    faces = summary["counts"]["subjects"]
-    seen = words.plural(faces, "face", "faces") if faces else "no faces"
-    return (
-        f"ClassPulse looked at {length} of the recording, one picture every "
-        f"{words.duration(session['every'])}: {looked} in all. It followed {seen}."
-    )
+    session, writing = summary["session"], summary["writing"]
+    said = []
+    if FACE in session["channels"]:
+        looked = words.plural(session["frames"], "picture", "pictures")
+        length = words.duration(summary["overall"]["t1"] - summary["overall"]["t0"])
+        faces = summary["counts"]["subjects"]
+        seen = words.plural(faces, "face", "faces") if faces else "no faces"
+        said.append(
+            f"ClassPulse looked at {length} of the recording, one picture every "
+            f"{words.duration(session['every'])}: {looked} in all. It followed {seen}."
+        )
+    if writing:
+        read = words.plural(writing["counts"]["texts"], "text", "texts")
+        said.append(f"{'It' if said else 'ClassPulse'} read {read} of {writing['source']}.")
+    return " ".join(said)
 
 
-def _facts(session: Mapping[str, Any], counts: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _facts(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    session, writing = summary["session"], summary["writing"]
+    faces = FACE in session["channels"]
     return [
-        ("Recording", session["source"]),
+        ("Recording" if faces else "Writing", session["source"]),
+        *((("Writing", writing["source"]),) if writing and faces else ()),
         ("Analyzed on", words.moment(session["created"])),
-        ("Length", words.duration(session["duration"])),
-        ("Faces followed", words.count(counts["subjects"])),
+        *((("Length", words.duration(session["duration"])),) if session["duration"] else ()),
+        *((("Faces followed", words.count(summary["counts"]["subjects"])),) if faces else ()),
+        *((("Texts read", words.count(writing["counts"]["texts"])),) if writing else ()),
         ("Consent", session["consent"] or "no reference recorded"),
     ]
 
@@ -205,7 +239,16 @@ def _engagement_card(overall: Row, lesson: Lesson) -> Card:
     )
 
 
-def _sections(summary: Mapping[str, Any], lesson: Lesson) -> list[Section]:
+def _sections(summary: Mapping[str, Any], lesson: Lesson, *, faces: bool) -> list[Section]:
+    sections = _face_sections(summary, lesson) if faces else []
+    if summary["together"] and faces:
+        sections.append(build_together(lesson, summary))
+    if summary["writing"]:
+        sections += build_writing(summary["writing"], lesson.k)
+    return sections
+
+
+def _face_sections(summary: Mapping[str, Any], lesson: Lesson) -> list[Section]:
     sections = []
     if summary["model"] is not None:
         spaces = summary["spaces"]
@@ -221,22 +264,27 @@ def _sections(summary: Mapping[str, Any], lesson: Lesson) -> list[Section]:
 
 
 def _made(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    session, model = summary["session"], summary["model"]
-    k = session["k"]
-    return [
+    session, model, writing = summary["session"], summary["model"], summary["writing"]
+    reader = writing and writing["model"]
+    faces = (
         ("Finding faces", summary["detector"]),
         ("Reading faces", f"{model['name']}: {model['summary']}" if model else "not done"),
         ("Pictures analyzed", f"one every {words.duration(session['every'])}"),
+    )
+    return [
+        *(faces if FACE in session["channels"] else ()),
+        *((("Reading texts", f"{reader['name']}: {reader['summary']}"),) if reader else ()),
         ("Time window", words.duration(session["window"])),
-        ("Smallest group shown", words.plural(k, "person", "people")),
+        ("Smallest group shown", words.plural(session["k"], "person", "people")),
         ("Legal profile", session["profile"]),
         ("Session", session["id"]),
         ("Program", f"ClassPulse {summary['classpulse']}"),
-        *((("Model file (SHA-256)", model["sha256"]),) if model else ()),
+        *((("Face model file (SHA-256)", model["sha256"]),) if model else ()),
+        *((("Text model file (SHA-256)", reader["sha256"]),) if reader else ()),
     ]
 
 
-def _metrics(model: Mapping[str, Any]) -> Table:
+def _metrics(model: Mapping[str, Any], of: str) -> Table:
     rows = tuple(
         (
             f"{words.label(one['name'])} ({one['head']})",
@@ -247,15 +295,15 @@ def _metrics(model: Mapping[str, Any]) -> Table:
         )
         for one in model["metrics"]
     )
-    columns = ("Measure (output)", "Value", words.INTERVAL, "Test faces", "Test data")
-    return Table("How well the model does on faces it has never seen", columns, rows)
+    columns = ("Measure (output)", "Value", words.INTERVAL, f"Test {of}", "Test data")
+    return Table(f"How well the model does on {of} it has never seen", columns, rows)
 
 
-def _hits(model: Mapping[str, Any]) -> list[str]:
-    """Accuracy in words: a share of 100 faces says more than two decimals."""
+def _hits(model: Mapping[str, Any], of: str) -> list[str]:
+    """Accuracy in words: a share of 100 says more than two decimals."""
     return [
         f"On {one['data']} the {one['head']} output was right for about "
-        f"{round(100 * one['value'])} of 100 faces."
+        f"{round(100 * one['value'])} of 100 {of}."
         for one in model["metrics"]
         if one["name"] == "accuracy"
     ]

@@ -16,12 +16,12 @@ def build_engagement(lesson: Lesson) -> Section:
     found = [shown(row, "engagement", lesson.k) for row in lesson.rows]
     overall = shown(lesson.overall, "engagement", lesson.k)
     spans = [
-        _span(row, one, f"{lesson.span(row)}: {_score_text(one, lesson, row)}")
+        span_of(row, one, f"{lesson.span(row)}: {_score_text(one, lesson, row)}")
         for row, one in zip(lesson.rows, found, strict=True)
     ]
     message = _engagement_message(lesson, found)
-    caption = _caption(lesson, "engagement", "Engagement over time", message, spans)
-    axes = _axes(lesson, 1.0, words.score)
+    caption = build_caption(lesson, "engagement", "Engagement over time", message, spans)
+    axes = build_axes(lesson, 1.0, words.score)
     svg = charts.draw_line(spans, axes, caption, mean=_value(overall))
     rows = tuple(
         (lesson.span(row), lesson.people(row), *_cells(one, lesson, row, words.score))
@@ -37,26 +37,32 @@ def build_engagement(lesson: Lesson) -> Section:
     )
 
 
-def build_shares(lesson: Lesson, head: str, names: Sequence[str], heading: str) -> Section:
-    """Small multiples of the shares of `names`, all with the same vertical axis."""
+def build_shares(
+    lesson: Lesson, head: str, names: Sequence[str], heading: str, *, of: str = "faces"
+) -> Section:
+    """Small multiples of the shares of `names`, all with the same vertical axis.
+
+    Args:
+        of: what was read: faces, or texts.
+    """
     found = [shown(row, head, lesson.k) for row in lesson.rows]
     overall = shown(lesson.overall, head, lesson.k)
     highest = max((one[name]["high"] for one in found if one for name in names), default=1.0)
     top = next((t for t in SMALL_TOPS if t >= highest), 1.0)
-    message = _shares_message(lesson, overall, names)
+    message = _shares_message(lesson, overall, names, of)
     spans = {
-        name: [_span(row, one and one[name]) for row, one in zip(lesson.rows, found, strict=True)]
+        name: [span_of(row, one and one[name]) for row, one in zip(lesson.rows, found, strict=True)]
         for name in names
     }
-    reason = _caption(lesson, head, heading, message, spans[names[0]]).hidden
+    reason = build_caption(lesson, head, heading, message, spans[names[0]]).hidden
     panels = []
     # with nothing to show, one hatched panel says it; seven would only shout it
     for name in names if any(found) else names[:1]:
         label, mean = words.label(name), overall and overall[name]
         title = f"{label} over time" if any(found) else heading
         text = _panel_message(lesson, label, found, name) if any(found) else message
-        caption = _caption(lesson, f"{head}-{names.index(name)}", title, text, spans[name])
-        axes = _axes(lesson, top, words.percent, small=any(map(bool, found)))
+        caption = build_caption(lesson, f"{head}-{names.index(name)}", title, text, spans[name])
+        axes = build_axes(lesson, top, words.percent, small=any(map(bool, found)))
         svg = charts.draw_line(spans[name], axes, caption, mean=_value(mean))
         value = f"{words.percent(mean['value'])} ({words.percent_interval(mean)})" if mean else ""
         panels.append(Panel(label if any(found) else "", value, svg, blank=not any(found)))
@@ -86,8 +92,8 @@ def build_presence(lesson: Lesson) -> Section:
     reach = f", between {low} and {high} per window" if low != high else ""
     mean = words.mean_count(lesson.overall["present"])
     message = f"On average {mean} faces were in view{reach}."
-    caption = _caption(lesson, "presence", "Faces in view over time", message, spans)
-    axes = _axes(lesson, charts.round_top(max(values)), words.count)
+    caption = build_caption(lesson, "presence", "Faces in view over time", message, spans)
+    axes = build_axes(lesson, charts.round_top(max(values)), words.count)
     rows = tuple(
         (lesson.span(row), words.mean_count(v)) for row, v in zip(lesson.rows, values, strict=True)
     )
@@ -113,7 +119,7 @@ def build_abstentions(lesson: Lesson, counts: Mapping[str, Any]) -> Section:
         f"The program looked at a face {words.plural(counts['readings'], 'time', 'times')} and "
         f"made no statement in {_share_text(total)} of these readings."
     )
-    caption = _caption(lesson, "abstentions", "Readings without a statement", message, spans)
+    caption = build_caption(lesson, "abstentions", "Readings without a statement", message, spans)
     hatched = any(v is None for v in shares)
     rows = tuple(
         (
@@ -128,7 +134,7 @@ def build_abstentions(lesson: Lesson, counts: Mapping[str, Any]) -> Section:
         "abstentions",
         "When the program said nothing",
         message,
-        (Panel("", "", charts.draw_bars(spans, _axes(lesson, 1.0, words.percent), caption)),),
+        (Panel("", "", charts.draw_bars(spans, build_axes(lesson, 1.0, words.percent), caption)),),
         (
             ("bar", "share of readings without a statement"),
             *((("hatch", "no face was read"),) if hatched else ()),
@@ -142,7 +148,7 @@ def build_abstentions(lesson: Lesson, counts: Mapping[str, Any]) -> Section:
     )
 
 
-def _span(row: Row, one: Row | None, note: str = "") -> charts.Span:
+def span_of(row: Row, one: Row | None, note: str = "") -> charts.Span:
     if one is None:
         return charts.Span(row["t0"], row["t1"], None, note=note)
     return charts.Span(row["t0"], row["t1"], one["value"], one["low"], one["high"], note)
@@ -170,7 +176,7 @@ def _reasons_table(counts: Mapping[str, Any]) -> Table | None:
     return Table("Reasons for making no statement", columns, rows) if rows else None
 
 
-def _axes(
+def build_axes(
     lesson: Lesson, top: float, scale: Callable[[float], str], *, small: bool = False
 ) -> charts.Axes:
     return charts.build_axes(
@@ -184,7 +190,7 @@ def _axes(
     )
 
 
-def _caption(
+def build_caption(
     lesson: Lesson, key: str, title: str, message: str, spans: Sequence[charts.Span]
 ) -> charts.Caption:
     hidden = [row for row, s in zip(lesson.rows, spans, strict=True) if s.value is None]
@@ -258,14 +264,14 @@ def _engagement_message(lesson: Lesson, found: Sequence[Row | None]) -> str:
     )
 
 
-def _shares_message(lesson: Lesson, overall: Row | None, names: Sequence[str]) -> str:
+def _shares_message(lesson: Lesson, overall: Row | None, names: Sequence[str], of: str) -> str:
     if overall is None:
         known = any(row["n"] >= lesson.k for row in lesson.rows)
         return "Not shown for the lesson as a whole." if known else _nothing(lesson)
     order = sorted(names, key=lambda name: -overall[name]["value"])
     first, second = order[0], order[1]
     return (
-        f"Over the whole lesson faces were most often read as {first} "
+        f"Over the whole lesson {of} were most often read as {first} "
         f"({words.percent(overall[first]['value'])}), then {second} "
         f"({words.percent(overall[second]['value'])})."
     )

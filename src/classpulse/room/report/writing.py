@@ -1,0 +1,185 @@
+"""The sections of the report about students' writing, and about faces and writing together."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from classpulse.page import Card, Table
+from classpulse.room.report import charts, words
+from classpulse.room.report.lesson import Lesson, Panel, Row, Section, shown
+from classpulse.room.report.sections import build_axes, build_caption, build_shares
+
+EMOTIONS = ("text-7", "text-5")  # the first that there is; five leave neutral and surprise out
+STATES = "text-state"
+HEADINGS = {
+    "text-7": "Emotions in writing",
+    "text-5": "Emotions in writing",
+    STATES: "Learning states in writing",
+}
+NOBODY = "no texts in both, or too few people"
+
+
+def build_writing(writing: Mapping[str, Any], k: int) -> list[Section]:
+    """Sections over time, or tables of the whole where the file has no times."""
+    heads = [h for h in (find_emotions(writing), STATES) if h in writing["spaces"]]
+    if not writing["windows"]:
+        return [_whole(writing, head, k) for head in heads]
+    lesson = Lesson(writing["windows"], writing["overall"], k)
+    shares = [
+        build_shares(lesson, head, writing["spaces"][head], HEADINGS[head], of="texts")
+        for head in heads
+    ]
+    return [*shares, _texts(lesson, writing)]
+
+
+def find_emotions(writing: Mapping[str, Any]) -> str:
+    """The head of emotions that is shown."""
+    return next(head for head in EMOTIONS if head in writing["spaces"])
+
+
+def writing_cards(writing: Mapping[str, Any], k: int) -> list[Card]:
+    """How much was written, and how it was read on the whole."""
+    counts = writing["counts"]
+    said = counts["texts"] - counts["abstained"]
+    whole = shown(writing["overall"], find_emotions(writing), k)
+    people = words.plural(counts["writers"], "person", "people")
+    cards = [
+        Card(
+            "Texts",
+            words.count(counts["texts"]),
+            f"by {people}." if writing["named"] else "The file does not say by whom.",
+        ),
+        Card(
+            "Readable texts",
+            words.percent(said / counts["texts"]) if counts["texts"] else "none",
+            f"{words.count(said)} of {words.count(counts['texts'])}; otherwise the program said "
+            "nothing.",
+        ),
+    ]
+    if whole is None:
+        return [*cards, Card("Writing", "not shown", f"Reason: {words.few(k)}.")]
+    first = max(whole, key=lambda name: float(whole[name]["value"]))
+    one = whole[first]
+    share = f"{words.percent(one['value'])} of the writing ({words.percent_interval(one)})"
+    return [*cards, Card("Writing most often read as", first, f"{share}, every person alike.")]
+
+
+def build_together(lesson: Lesson, summary: Mapping[str, Any]) -> Section:
+    """Where faces and writing of the same minutes agree, and where they do not."""
+    both, writing = summary["together"], summary["writing"]
+    texts = {row["t0"]: row for row in writing["windows"]}
+    gaps = [row["disagreement"] for row in both["windows"]]
+    spans = [
+        charts.Span(row["t0"], row["t1"], gap, note=f"{lesson.span(row)}: {_gap_text(gap)}")
+        for row, gap in zip(lesson.rows, gaps, strict=True)
+    ]
+    message = _together_message(both)
+    caption = charts.Caption("together", "Disagreement over time", message, NOBODY)
+    rows = tuple(
+        (
+            lesson.span(row),
+            _top(row["emotion"]),
+            _top(texts.get(row["t0"], {}).get("text-7")),
+            _common(pooled),
+            _gap_text(pooled["disagreement"]),
+        )
+        for row, pooled in zip(lesson.rows, both["windows"], strict=True)
+    )
+    columns = ("Time", "Faces most often", "Writing most often", "Both together", "Disagreement")
+    drawing = charts.draw_bars(spans, build_axes(lesson, 1.0, words.score), caption)
+    hidden = (("hatch", f"not shown: {NOBODY}"),) if None in gaps else ()
+    return Section(
+        "together",
+        "Faces and writing together",
+        message,
+        (Panel("", "", drawing, blank=not any(gap is not None for gap in gaps)),),
+        (("bar", "disagreement: 0 the same, 1 nothing in common"), *hidden),
+        Table("Faces and writing per time window", columns, rows),
+    )
+
+
+def _texts(lesson: Lesson, writing: Mapping[str, Any]) -> Section:
+    values = [float(row["readings"]) for row in lesson.rows]
+    spans = [
+        charts.Span(
+            row["t0"], row["t1"], n, note=f"{lesson.span(row)}: {words.plural(n, 'text', 'texts')}"
+        )
+        for row, n in zip(lesson.rows, values, strict=True)
+    ]
+    total = words.plural(sum(values), "text was", "texts were")
+    message = f"{total} written, {words.count(max(values))} in the busiest window."
+    caption = build_caption(lesson, "texts", "Texts over time", message, spans)
+    axes = build_axes(lesson, charts.round_top(max(values)), words.count)
+    rows = tuple(
+        (lesson.span(row), words.count(row["readings"]), words.count(row["abstained"]))
+        for row in lesson.rows
+    )
+    return Section(
+        "texts",
+        "How much was written",
+        message,
+        (Panel("", "", charts.draw_bars(spans, axes, caption)),),
+        (("bar", "texts in the window"),),
+        Table("Texts per time window", ("Time", "Texts", "Without a statement"), rows),
+        _reasons(writing),
+    )
+
+
+def _reasons(writing: Mapping[str, Any]) -> Table | None:
+    counts = writing["counts"]
+    found = {**counts["reasons"], **{f"left out: {k}": n for k, n in counts["left_out"].items()}}
+    rows = tuple((words.label(why), words.count(n)) for why, n in found.items())
+    return Table("Texts about which nothing is said", ("Reason", "Texts"), rows) if rows else None
+
+
+def _whole(writing: Mapping[str, Any], head: str, k: int) -> Section:
+    """Shares of the whole as a table."""
+    found = shown(writing["overall"], head, k)
+    order = sorted(found or (), key=lambda name: -float(found[name]["value"]) if found else 0.0)
+    message = _whole_message(found, order, k)
+    shares = [(name, found[name]) for name in order] if found else []
+    rows = tuple(
+        (words.label(name), words.percent(one["value"]), words.percent_interval(one))
+        for name, one in shares
+    )
+    table = Table(f"{HEADINGS[head]}: shares", ("Read as", "Share", words.INTERVAL), rows)
+    extra = _reasons(writing) if head != STATES else None
+    return Section(head, HEADINGS[head], message, (), (), table, extra)
+
+
+def _whole_message(found: Row | None, order: Sequence[str], k: int) -> str:
+    if found is None:
+        return f"Not shown: {words.few(k)}."
+    first, second = (f"{name} ({words.percent(found[name]['value'])})" for name in order[:2])
+    return f"Texts were most often read as {first}, then {second}. The file does not say when."
+
+
+def _together_message(both: Mapping[str, Any]) -> str:
+    known = [row for row in both["windows"] if row["disagreement"] is not None]
+    if not known:
+        return f"Not shown in any time window: {NOBODY}."
+    apart = sum(row["disagreement"] > both["contested"] for row in known)
+    if apart == 0:
+        return (
+            f"In all {len(known)} windows that have both, faces and writing could be read together."
+        )
+    return (
+        f"In {apart} of {len(known)} windows that have both, faces and writing contradict each "
+        "other: no common answer is given there. Who writes may not be who is seen."
+    )
+
+
+def _gap_text(gap: float | None) -> str:
+    return "not shown" if gap is None else words.score(gap)
+
+
+def _top(shares: Row | None) -> str:
+    if shares is None:
+        return "not shown"
+    first = max(shares, key=lambda name: float(shares[name]["value"]))
+    return f"{first} ({words.percent(shares[first]['value'])})"
+
+
+def _common(pooled: Mapping[str, Any]) -> str:
+    if pooled["disagreement"] is None:
+        return "not shown"
+    return "they contradict each other" if pooled["text-7"] is None else _top(pooled["text-7"])

@@ -1,0 +1,1 @@
+"""Students' writing: posts, chats and transcripts from files, with times and pseudonyms."""

@@ -1,0 +1,186 @@
+"""Chats and transcripts as meeting programs save them: Zoom, Teams, WebVTT, and plain lines.
+
+What is read of each is in docs/writing.md. Private messages are nobody else's: they are left out
+and counted, as are reactions, which are no writing.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from classpulse.core.errors import InputError
+from classpulse.room.writing.message import (
+    EMPTY,
+    PRIVATE,
+    REACTION,
+    Message,
+    Messages,
+    plain_text,
+)
+from classpulse.room.writing.times import Moment, parse_time_at
+from classpulse.text.tables import load_text
+
+HEAD = 300  # characters of a line in which a message may begin: hostile lines cost nothing
+
+_DATE = r"(?:\d{4}-\d{2}-\d{2} )?"
+_AT = rf"(?P<at>{_DATE}\d{{1,2}}:\d{{2}}:\d{{2}})"
+_ZOOM = re.compile(
+    rf"{_AT}\s+From\s+(?P<author>[^:\t]+?)(?:\s+to\s+(?P<to>[^:\t]+?))?\s*:\s?", re.IGNORECASE
+)
+_ZOOM_TABS = re.compile(rf"{_AT}\t(?P<author>[^\t]+?):?\t")
+_BRACKETS = re.compile(
+    r"\[(?P<at>[^\]]*\d{1,2}:\d{2}[^\]]*)\]\s+(?P<author>[^:\t]{1,80}?)(?::\s?|$)"
+)
+_ANY_CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?(?:\s*([AaPp][Mm]))?")
+_TO_ALL = re.compile(r"\b(everyone|all|panelists|participants|attendees)\b", re.IGNORECASE)
+_REACTED = re.compile(r'(reacted to ["\u201c].*|removed a .* reaction from .*)', re.IGNORECASE)
+_REPLYING = re.compile(r'replying to ["\u201c].*["\u201d]\s*', re.IGNORECASE)
+_SPAN = r"(?:\d{1,2}:)?\d{2}:\d{2}[.,]\d{3}"
+_CUE = re.compile(rf"({_SPAN})\s+-->\s+{_SPAN}")
+_VOICE = re.compile(r"<v(?:\.[^ >]*)? ([^>]+)>")
+_NAMED = re.compile(r"([^:]{1,60}): +(.+)", re.DOTALL)
+
+
+class _Start(NamedTuple):
+    """The first line of a message."""
+
+    at: str
+    author: str
+    to: str | None
+    text: str
+
+
+def read_chat(path: Path) -> Messages:
+    """Messages of a text file: a Zoom or Teams chat if its lines look like one, else a text a line.
+
+    Raises:
+        InputError: the file cannot be read or decoded, or a time is none (the line is named).
+    """
+    lines = load_text(path).splitlines()
+    for form in (_ZOOM, _ZOOM_TABS, _BRACKETS):
+        starts = [(n, _start(form, line)) for n, line in enumerate(lines, start=1)]
+        if any(start for _, start in starts):
+            return _gathered(path, starts, lines)
+    found = [Message(n, line.strip()) for n, line in enumerate(lines, start=1) if line.strip()]
+    return Messages(tuple(found), Counter())
+
+
+def read_transcript(path: Path) -> Messages:
+    """Utterances of a WebVTT transcript, by Teams (``<v Name>``) or Zoom (``Name: ...``).
+
+    Raises:
+        InputError: as `read_chat`; it is no WebVTT.
+    """
+    text = load_text(path)
+    if not text.lstrip().startswith("WEBVTT"):
+        raise InputError(f"{path} does not start with WEBVTT: give a transcript as .vtt, or a .txt")
+    found: list[Message] = []
+    left_out: Counter[str] = Counter()
+    for line, at, body in _cues(text.splitlines()):
+        voice = _VOICE.search(body)
+        named = None if voice else _NAMED.fullmatch(body)
+        author = voice[1] if voice else named[1] if named else None
+        words = re.sub(r"<[^<>]*>", "", named[2] if named else body).strip()
+        if not words:
+            left_out[EMPTY] += 1
+            continue
+        found.append(Message(line, words, author, parse_time_at(at, path, line)))
+    return Messages(tuple(found), left_out)
+
+
+def read_graph(path: Path) -> Messages:
+    """Messages that Microsoft Graph gives of a Teams chat: a list, or an object with ``value``.
+
+    Raises:
+        InputError: as `read_chat`; it is not such a JSON.
+    """
+    try:
+        content = json.loads(load_text(path))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not JSON ({error})") from None
+    items = content.get("value") if isinstance(content, dict) else content
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise InputError(
+            f"{path}: needs a list of messages, or an object with such a list as 'value', each "
+            "with 'body', 'from' and 'createdDateTime' as Microsoft Graph writes them"
+        )
+    found: list[Message] = []
+    left_out: Counter[str] = Counter()
+    for n, item in enumerate(items, start=1):
+        text = plain_text(str(_deep(item, "body", "content") or ""))
+        if item.get("messageType", "message") != "message" or not text:
+            left_out[EMPTY] += 1
+            continue
+        author = _deep(item, "from", "user", "displayName")
+        at = parse_time_at(str(item.get("createdDateTime", "")), path, n)
+        found.append(Message(n, text, None if author is None else str(author), at))
+    return Messages(tuple(found), left_out)
+
+
+def _start(form: re.Pattern[str], line: str) -> _Start | None:
+    plain = line.strip("\ufeff\u200e \r")
+    match = form.match(plain[:HEAD])
+    if match is None:
+        return None
+    parts = match.groupdict()
+    return _Start(parts["at"], parts["author"].strip(), parts.get("to"), plain[match.end() :])
+
+
+def _gathered(path: Path, starts: list[tuple[int, _Start | None]], lines: list[str]) -> Messages:
+    """Each start with the lines up to the next one."""
+    firsts = [(n, start) for n, start in starts if start is not None]
+    ends = [n for n, _ in firsts[1:]] + [len(lines) + 1]
+    found: list[Message] = []
+    left_out: Counter[str] = Counter()
+    for (n, start), end in zip(firsts, ends, strict=True):
+        text = _REPLYING.sub("", "\n".join([start.text, *lines[n : end - 1]]).strip(), count=1)
+        why = _why_left_out(start, text)
+        if why is not None:
+            left_out[why] += 1
+            continue
+        found.append(Message(n, text.strip(), start.author, _read_at(start.at, path, n)))
+    return Messages(tuple(found), left_out)
+
+
+def _read_at(text: str, path: Path, line: int) -> Moment:
+    """The time of a start. Teams copies "Yesterday 10:02 AM": then the clock is what there is."""
+    try:
+        return parse_time_at(text, path, line)
+    except InputError:
+        clock = _ANY_CLOCK.search(text)
+        if clock is None:
+            raise
+    plain = clock[0] if clock[1] or clock[2] else f"{clock[0]}:00"
+    return parse_time_at(plain, path, line)
+
+
+def _why_left_out(start: _Start, text: str) -> str | None:
+    to = start.to or ""
+    private = "(direct message)" in to.lower() or "(privately)" in to.lower()
+    if private or (to and not _TO_ALL.search(to)):
+        return PRIVATE
+    if _REACTED.fullmatch(text):
+        return REACTION
+    return None if text.strip() else EMPTY
+
+
+def _cues(lines: list[str]) -> Iterator[tuple[int, str, str]]:
+    """(line, start time, text) of every cue."""
+    for n, line in enumerate(lines):
+        cue = _CUE.match(line.strip())
+        if cue is None:
+            continue
+        end = next((i for i in range(n + 1, len(lines)) if not lines[i].strip()), len(lines))
+        at = cue[1] if cue[1].count(":") == 2 else f"0:{cue[1]}"
+        yield n + 1, at, " ".join(lines[n + 1 : end])
+
+
+def _deep(item: dict[str, Any], *keys: str) -> Any:
+    """A value inside nested objects, None where one is missing."""
+    value: Any = item
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value

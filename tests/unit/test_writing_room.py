@@ -1,0 +1,246 @@
+"""Students' writing in a session: readings, groups, files, beside faces, one line, the command."""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from builders import FakeModel
+from stage import Stage
+from text_artefacts import KNOWN, build_text_card, write_text_artefact
+
+from classpulse.core.card import Metric
+from classpulse.core.errors import InputError, LabelError, PrivacyError
+from classpulse.core.labels import GOEMOTIONS_28, TEXT_7
+from classpulse.core.records import Scores
+from classpulse.core.text_card import TextHead
+from classpulse.room import analyze as analyze_module
+from classpulse.room.analyze import Progress, analyze
+from classpulse.room.privacy import Privacy
+from classpulse.room.writing.line import describe_line, read_line
+from classpulse.room.writing.posts import Writing
+from classpulse.runtime.evidence import explain
+from classpulse.text.states import score_states
+
+ACCURACY = Metric("accuracy", "text-7", 0.8, 0.78, 0.82, 900, "a test")
+CUES = {"lost": "sad", "great": "happy", "angry": "angry", "what": "surprise"}
+
+
+class FakeTexts:
+    """A text model that goes by one word; who writes "hm" gets no answer."""
+
+    card = build_text_card(
+        heads=(
+            TextHead("text-7", "a", "text-7", 1.0),
+            TextHead("goemotions", "b", "goemotions-28", 1.0, (), (0.5,) * 28),
+        ),
+        metrics=(ACCURACY,),
+    )
+    words = frozenset(KNOWN)
+
+    def predict(self, texts: Sequence[str]) -> Mapping[str, Scores]:
+        seven = np.full((len(texts), 7), 0.05)
+        many = np.full((len(texts), 28), 0.1)
+        for i, text in enumerate(texts):
+            label = next((CUES[w] for w in text.split() if w in CUES), "neutral")
+            seven[i, TEXT_7.index(label)] = 0.7
+            many[i, GOEMOTIONS_28.index("confusion")] = 0.8 if "lost" in text else 0.1
+        return {
+            "text-7": Scores(seven, TEXT_7),
+            "goemotions": Scores(many, GOEMOTIONS_28, exclusive=False),
+        }
+
+    def abstentions(
+        self, texts: Sequence[str], scores: Mapping[str, Scores]
+    ) -> tuple[str | None, ...]:
+        return tuple("too short" if text == "hm" else None for text in texts)
+
+
+@pytest.fixture(autouse=True)
+def texts_model(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    if "real" not in request.node.name:
+        monkeypatch.setattr(analyze_module, "OnnxTextModel", lambda name, threads: FakeTexts())
+
+
+def write_posts(folder: Path, people: int = 6, name: str = "posts.csv") -> Path:
+    """Three posts of each person, a minute apart."""
+    rows = ["time,author,text"]
+    for minute, words in enumerate(("I am lost", "great now", "hm")):
+        rows += [f"{60 * minute + n},Person {n},{words}" for n in range(people)]
+    path = folder / name
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_posts_become_readings_summary_and_report(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    told: list[Progress] = []
+    session = analyze(write_posts(tmp_path), out=out, window=60, on_progress=told.append)
+    writing = session.summary["writing"]
+    assert session.summary["session"]["channels"] == ["text"]
+    assert writing["counts"] == {
+        "texts": 18, "abstained": 6, "writers": 6, "reasons": {"too short": 6}, "left_out": {}
+    }  # fmt: skip
+    first, second, third = writing["windows"]
+    assert first["text-7"]["sad"]["value"] == pytest.approx(0.7)
+    assert second["text-7"]["happy"]["value"] == pytest.approx(0.7)
+    assert third["text-7"] is None and first["text-state"]["confused"]["value"] == 0.8
+    assert [p.done for p in told] == [*range(1, 19)] and {p.unit for p in told} == {"texts"}
+    rows = read_rows(out / "readings.csv")
+    assert rows[0]["subject"] == "W01" and rows[0]["text-7"] == "sad" and rows[0]["line"] == "2"
+    assert "engagement" not in rows[0] and "face_px" not in rows[0]
+    assert rows[-1]["abstained"] == "too short" and rows[-1]["text-7_sad"] == ""
+    page = (out / "report.html").read_text()
+    assert "Emotions in writing" in page and "Learning states in writing" in page
+    assert "Expressions are not feelings" not in page and "Words are not feelings" in page
+
+
+def test_neither_names_nor_texts_are_stored(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    analyze(write_posts(tmp_path), out=out)
+    kept = b"".join(path.read_bytes() for path in out.iterdir())
+    assert b"Person 1" not in kept and b"I am lost" not in kept
+
+
+def test_texts_are_kept_when_asked(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    session = analyze(Writing(write_posts(tmp_path), keep_texts=True), out=out)
+    rows = read_rows(session.files["texts.csv"])
+    assert rows[0]["text"] == "I am lost" and rows[0]["label"] == "sad"
+    assert rows[0]["evidence"].startswith("lost +") and rows[0]["subject"] == "W01"
+    assert rows[-1]["label"] == rows[-1]["evidence"] == ""
+
+
+def test_a_group_of_four_is_not_shown(tmp_path: Path) -> None:
+    session = analyze(write_posts(tmp_path, people=4), out=tmp_path / "out")
+    writing = session.summary["writing"]
+    assert writing["overall"]["text-7"] is None
+    assert all(row["text-7"] is None for row in writing["windows"])
+    assert "fewer than 5 people" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_writing_is_read_in_eu_schools_and_faces_are_not(stage: Stage, tmp_path: Path) -> None:
+    posts = write_posts(tmp_path)
+    session = stage.run(chat=Writing(posts, start="0:00:00"), privacy=Privacy("eu-school"))
+    assert session.summary["model"] is None and session.summary["together"] is None
+    assert session.summary["writing"]["overall"]["text-7"] is not None
+
+
+def test_a_file_without_names_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "feedback.txt"
+    path.write_text("great fun\n" * 3 + "I am lost\n" * 4)
+    session = analyze(path, out=tmp_path / "out")
+    assert session.summary["writing"]["named"] is False
+    assert any("does not say who wrote what" in text for text in session.summary["caveats"])
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "The file does not say when." in page and "On the whole" in page
+
+
+def test_one_person_alone_is_one_writer(tmp_path: Path) -> None:
+    privacy = Privacy(single_subject=True, consent="form 7")
+    with pytest.raises(PrivacyError, match="6 people write"):
+        analyze(write_posts(tmp_path), privacy=privacy)
+    alone = write_posts(tmp_path, people=1, name="one.csv")
+    shown = analyze(alone, privacy=privacy).summary["writing"]["overall"]
+    assert shown["text-7"] is not None
+
+
+def test_chat_and_faces_share_a_clock(stage: Stage, tmp_path: Path) -> None:
+    lines = [f"00:00:0{t}\tPerson {n}:\tI am lost" for t in (0, 1, 2) for n in range(6)]
+    chat = tmp_path / "chat.txt"
+    chat.write_text("\n".join(lines))
+    known = Metric("accuracy", "emotion", 0.7, 0.68, 0.72, 900, "a test")
+    stage.model = FakeModel(metrics=(known,))
+    session = stage.run(chat=chat, window=1.0)
+    assert session.summary["session"]["channels"] == ["face", "text"]
+    times = session.readings["t"]
+    assert (np.diff(times) >= 0).all()
+    assert set(session.readings["channel"]) == {"face", "text"}
+    both = session.summary["together"]
+    assert both["reliability"]["text"] == pytest.approx((0.8 - 1 / 7) / (6 / 7), abs=1e-4)
+    shown = [row for row in both["windows"] if row["disagreement"] is not None]
+    assert shown and all((row["text-7"] is None) == (row["disagreement"] > 0.3) for row in shown)
+    page = (stage.out / "report.html").read_text()
+    assert "Faces and writing together" in page and "Facial expressions" in page
+
+
+def test_two_files_of_writing_are_refused(tmp_path: Path) -> None:
+    path = write_posts(tmp_path)
+    with pytest.raises(InputError, match="is writing itself"):
+        analyze(path, chat=path)
+
+
+def test_an_interrupt_keeps_what_was_read(tmp_path: Path) -> None:
+    def stop(now: Progress) -> None:
+        if now.done == 7:
+            raise KeyboardInterrupt
+
+    session = analyze(write_posts(tmp_path), out=tmp_path / "out", on_progress=stop)
+    assert session.summary["session"]["complete"] is False
+    assert session.summary["writing"]["counts"]["texts"] == 7 == len(session.readings)
+
+
+def test_states_are_the_likeliest_label_that_stands_for_them() -> None:
+    probs = np.zeros((1, 28))
+    probs[0, GOEMOTIONS_28.index("annoyance")] = 0.3
+    probs[0, GOEMOTIONS_28.index("disappointment")] = 0.6
+    states = score_states(Scores(probs, GOEMOTIONS_28, exclusive=False))
+    assert dict(zip(states.space.names, states.probs[0].tolist(), strict=True)) == pytest.approx(
+        {"confused": 0, "curious": 0, "frustrated": 0.6}
+    )
+
+
+def test_evidence_is_what_a_word_changes() -> None:
+    found = explain(FakeTexts(), "well I am lost now", head="text-7", label="sad")
+    assert found[0].word == "lost" and found[0].start == 10 and found[0].weight > 3
+    assert all(one.weight == 0 for one in found[1:]) and len(found) == 5
+    with pytest.raises(InputError, match="no head 'votes'"):
+        explain(FakeTexts(), "a", head="votes", label="sad")
+    with pytest.raises(LabelError):
+        explain(FakeTexts(), "a", head="text-7", label="bored")
+
+
+def test_one_line() -> None:
+    found = read_line("I am lost", FakeTexts())
+    assert found["label"] == "sad" and found["probs"]["text-state"]["confused"] == 0.8
+    assert found["evidence"][0]["word"] == "lost"
+    assert "because of: lost" in describe_line(found)
+    assert describe_line(read_line("hm", FakeTexts())) == "Nothing is said: too short."
+
+
+def test_the_command_with_a_real_artefact(command: Any, tmp_path: Path) -> None:
+    model = write_text_artefact(tmp_path / "tiny")
+    line = command("analyze", "--text", "I am so happy", "--text-model", str(model), "--json")
+    assert json.loads(line.out)["label"] == "happy"
+    posts = write_posts(tmp_path)
+    posts.write_text(posts.read_text().replace("I am lost", "I am so happy"))
+    out = tmp_path / "out"
+    found = command(
+        "analyze", str(posts), "--out", str(out), "--text-model", str(model), "--keep-texts",
+        "--without", "Person 0", "--columns", "author=author",
+    )  # fmt: skip
+    assert found.code == 0, found.err
+    assert "5 writers" in found.out and "author left out: 3" in found.out
+    assert {p.name for p in out.iterdir()} == {
+        "readings.csv", "readings.parquet", "codebook.csv", "summary.json", "report.html",
+        "texts.csv",
+    }  # fmt: skip
+    summary: dict[str, Any] = json.loads((out / "summary.json").read_text())
+    assert summary["writing"]["overall"]["text-5"]["happy"]["value"] > 0.5
+
+
+def test_the_command_says_what_it_needs(command: Any, tmp_path: Path) -> None:
+    assert command("analyze").code == 2
+    assert command("analyze", "a.mp4", "--text", "hello").code == 2
+    wrong = command("analyze", "a.mp4", "--out", str(tmp_path), "--chat-start", "0:00:10")
+    assert wrong.code == 3 and "add --chat FILE" in wrong.err
+    twice = command("analyze", "a.csv", "--out", str(tmp_path), "--columns", "text")
+    assert twice.code == 3 and "text=NAME" in twice.err
