@@ -5,6 +5,7 @@ from dataclasses import replace
 from classpulse.lab.models.aieducation import AieducationSettings
 from classpulse.lab.models.convnext import ConvNextSettings
 from classpulse.lab.models.dlib_resnet import DlibSettings
+from classpulse.lab.models.mobilenet import MobileNetSettings
 from classpulse.lab.models.registry import MODELS
 from classpulse.lab.models.repvgg import RepVggSettings
 from classpulse.lab.models.residual import ResidualSettings
@@ -48,4 +49,5 @@ SMALL: dict[str, object] = {
     "repvgg": RepVggSettings(8, (8, 16), (2, 1)),
     "convnext": ConvNextSettings((8, 16), (1, 2)),
     "dlib-resnet": DlibSettings((8, 16), (1, 2)),
+    "mobilenet-v1": MobileNetSettings((16, 32), (1, 2), stem=8, side=48),
 }

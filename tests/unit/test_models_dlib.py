@@ -15,9 +15,9 @@ from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
 from classpulse.core.errors import ModelError  # noqa: E402
+from classpulse.lab.models.adopted import AdoptedNorm  # noqa: E402
 from classpulse.lab.models.dlib_file import PACKAGE, find_weights, read_dlib  # noqa: E402
 from classpulse.lab.models.dlib_resnet import (  # noqa: E402
-    AdoptedNorm,
     DlibFace,
     DlibSettings,
     build_dlib,

@@ -65,7 +65,7 @@ def test_a_row_held_out_for_one_head_is_a_training_row_for_none(
     }  # fmt: skip
     data = TextData(("isear", "meld"), {"text-5": "five", "text-7": "seven"})
     recipe = TextRecipe("x", "x.", {"text-5": 1.0, "text-7": 1.0}, data=data)
-    held = sources._held_out(parts, [parts["text-5"]["valid"], parts["text-7"]["valid"]])
+    held = sources._held_out(parts.values(), [parts["text-5"]["valid"], parts["text-7"]["valid"]])
     rows = sources._train_rows(recipe, {"isear": isear}, parts, held)
     assert rows.texts == ("text 1", "text 2") and rows.own.all()
     assert (rows.targets["text-5"].sum(axis=1) > 0.99).all()

@@ -143,12 +143,17 @@ def reliability_curve(
     for b in np.unique(place):
         inside = place == b
         hits, n = int(right[inside].sum()), int(inside.sum())
-        ends = binomtest(hits, n).proportion_ci(method="wilson")
-        share = hits / n
-        accuracy = Interval(share, min(float(ends.low), share), max(float(ends.high), share))
+        accuracy = share_of(hits, n)
         mean = float(confidence[inside].mean())
         rows.append(ReliabilityBin(int(b) / bins, (int(b) + 1) / bins, n, mean, accuracy))
     return rows
+
+
+def share_of(hits: int, n: int) -> Interval:
+    """`hits` of `n` > 0 as a share with its 95 % Wilson interval, rows taken as independent."""
+    ends = binomtest(hits, n).proportion_ci(method="wilson")
+    share = hits / n
+    return Interval(share, min(float(ends.low), share), max(float(ends.high), share))
 
 
 def labeled_probs(

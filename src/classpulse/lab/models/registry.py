@@ -20,6 +20,7 @@ from classpulse.lab.models.aieducation import AieducationSettings, build_aieduca
 from classpulse.lab.models.base import FaceModel
 from classpulse.lab.models.convnext import ConvNextSettings, build_convnext
 from classpulse.lab.models.dlib_resnet import DlibSettings, build_dlib
+from classpulse.lab.models.mobilenet import MobileNetSettings, build_mobilenet
 from classpulse.lab.models.repvgg import RepVggSettings, build_repvgg
 from classpulse.lab.models.residual import ResidualSettings, build_residual
 from classpulse.lab.models.stack import Stack, build_stack
@@ -201,6 +202,14 @@ _KINDS: tuple[ModelKind[Any], ...] = (
         "dlib's face recognition network, weights from a local file (King 2017).",
         DlibSettings(),
         build_dlib,
+        channels=1,
+        any_side=True,
+    ),
+    ModelKind(
+        "mobilenet-v1",
+        "MobileNet that learned faces, weights from a local file (Howard et al. 2017; Savchenko).",
+        MobileNetSettings(),
+        build_mobilenet,
         channels=1,
         any_side=True,
     ),

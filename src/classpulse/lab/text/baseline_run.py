@@ -9,18 +9,11 @@ import numpy as np
 
 from classpulse.core.card import Metric
 from classpulse.core.errors import InputError
-from classpulse.lab.data.corpora import AnyTexts
 from classpulse.lab.data.texts import MultiTextSet
-from classpulse.lab.evaluate.resample import (
-    accuracy_of,
-    count_confusion,
-    draw_confusions,
-    interval_of,
-    macro_f1_of,
-)
 from classpulse.lab.outputs import save_text
 from classpulse.lab.text.augment import augment_texts
 from classpulse.lab.text.baseline import Tfidf, fit_tfidf
+from classpulse.lab.text.judge import judge_labels, judged_sets
 from classpulse.lab.text.recipe import TextRecipe, text_recipe_table
 from classpulse.lab.text.run import lemmatized
 from classpulse.lab.text.sources import load_text_parts
@@ -41,6 +34,7 @@ def run_baseline(recipe: TextRecipe, *, paths: Mapping[str, Path], out: Path) ->
     """
     check_table(out, text_recipe_table(recipe), resume=False)
     parts = load_text_parts(recipe, paths)
+    judged = judged_sets(parts)
     clean, seed = find_cleaner(recipe.encode.clean), recipe.schedule.seed
     how: Tfidf = recipe.network.settings
     found: list[Metric] = []
@@ -50,24 +44,12 @@ def run_baseline(recipe: TextRecipe, *, paths: Mapping[str, Path], out: Path) ->
         made, places = augment_texts([texts[i] for i in known], recipe.augment, seed=seed)
         labels = targets[known].argmax(axis=1)[places].astype(np.int64)
         model = fit_tfidf(how, made, labels, seed=seed)
-        for held in (parts.test, parts.valid):
-            if head in held:
-                texts = [clean(one) for one in lemmatized(held[head].texts, recipe)]
-                found += _judge(head, held[head], model.predict(texts))
+        for held in (one.texts for one in judged if one.head == head):
+            if isinstance(held, MultiTextSet):
+                raise InputError(f"a baseline gives one label a text: head '{head}' has several")
+            texts = [clean(one) for one in lemmatized(held.texts, recipe)]
+            found += judge_labels(head, held, model.predict(texts))
     out.mkdir(parents=True, exist_ok=True)
     save_text(json.dumps(text_recipe_table(recipe), indent=2), out / RESOLVED)
     save_text(json.dumps([asdict(one) for one in found], indent=2), out / METRICS)
     return found
-
-
-def _judge(head: str, texts: AnyTexts, predicted: np.ndarray) -> list[Metric]:
-    if isinstance(texts, MultiTextSet):
-        raise InputError(f"a baseline gives one label a text: head '{head}' has several")
-    confusion = count_confusion(texts.labels, predicted, len(texts.space))
-    draws = draw_confusions(confusion, seed=0)
-    metrics = []
-    for name, measure in (("accuracy", accuracy_of), ("macro_f1", macro_f1_of)):
-        one = interval_of(float(measure(confusion)), measure(draws))
-        value, low, high = (round(v, 4) for v in (one.value, one.low, one.high))
-        metrics.append(Metric(name, head, value, low, high, len(texts), texts.name))
-    return metrics

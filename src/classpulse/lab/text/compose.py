@@ -1,13 +1,24 @@
 """The sets that heads are trained and judged on, by name: which corpora, and which split."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from classpulse.core.errors import InputError
 from classpulse.core.labels import RELABELS, TEXT_5, TEXT_7, LabelSpace, relabel_by_name
 from classpulse.core.registry import Registry
 from classpulse.lab.data.corpora import AnyTexts
+from classpulse.lab.data.source_balance import (
+    balance_sources,
+    count_corpora,
+    distinct_texts,
+    draw_classes,
+)
+from classpulse.lab.data.splits import SEED
 from classpulse.lab.data.splits import Parts as SplitRows
+from classpulse.lab.data.text_duplicates import compare_key
 from classpulse.lab.data.text_gaps import find_gaps
 from classpulse.lab.data.text_sets import (
     compose_five,
@@ -16,11 +27,15 @@ from classpulse.lab.data.text_sets import (
     split_composed,
     thesis_parts,
 )
-from classpulse.lab.data.texts import MultiTextSet, TextSet, relabel_texts
+from classpulse.lab.data.texts import MultiTextSet, TextSet, concat_texts, relabel_texts
 
 Corpora = Mapping[str, AnyTexts]
+"""Corpus -> its texts; of one in parts those to learn from, and "corpus-part" -> the others."""
 Parts = dict[str, TextSet]
 """train, valid and test -> texts; test has no rows where the files lack them."""
+
+DEV = "goemotions-dev"
+HELD_SHARE = 0.3  # of MELD in the source-balanced set: as much as the others hold out, 20 + 10 %
 
 SEVEN_TO_FIVE = relabel_by_name(
     "text-7-to-text-5",
@@ -83,6 +98,49 @@ def _seven_from_three(corpora: Corpora, space: LabelSpace, seed: int) -> Parts:
     return _named(composed.texts, split_composed(composed, seed=seed))
 
 
+def _seven_source_balanced(corpora: Corpora, space: LabelSpace, seed: int) -> Parts:
+    """In every class the same shares of MELD and of GoEmotions, every text once.
+
+    ISEAR has five of the classes only, IEMOCAP two texts of disgust. What GoEmotions' authors hold
+    out stays held out, so that a recipe which learns from the rest of GoEmotions has learned from
+    no validation text of it. There is no test part: theirs is not used.
+    """
+    if DEV not in corpora:
+        raise InputError("goemotions: give the folder of train.tsv and dev.tsv")
+    names, title = (DEV, "meld", "goemotions"), "source-balanced text, 7 emotions"
+    dev, meld, train = distinct_texts([to_space(single(corpora, n), TEXT_7) for n in names])
+    lines = draw_classes(meld, seed=seed)
+    held = math.ceil(HELD_SHARE * lines.shape[1])
+    pieces = {
+        "train": ((meld, lines[:, held:]), (train, draw_classes(train, seed=seed))),
+        "valid": ((meld, lines[:, :held]), (dev, draw_classes(dev, seed=seed))),
+        "test": ((dev, np.empty(0, dtype=np.int64)),),
+    }
+    return {
+        role: concat_texts(
+            [texts.take(rows.ravel(), name=title) for texts, rows in some], name=f"{title}, {role}"
+        )
+        for role, some in pieces.items()
+    }
+
+
+def source_balanced(texts: TextSet, learned: Collection[str], *, seed: int = SEED) -> TextSet:
+    """What is left of a source-balanced set for a network that has learned from some of it.
+
+    Args:
+        learned: texts of training; those with the same words are left out, and then of every other
+            class as many, so that the set stays balanced. A corpus of which the network knows a
+            whole class is left out.
+
+    Returns:
+        The set, without rows if no corpus is left; its name says which are.
+    """
+    known = {compare_key(text) for text in learned}
+    fresh = np.array([compare_key(text) not in known for text in texts.texts], dtype=np.bool_)
+    left = balance_sources(texts.take(fresh, name=texts.name), name=texts.name, seed=seed)
+    return replace(left, name=f"{texts.name} ({' and '.join(count_corpora(left))})")
+
+
 def _own(corpora: Corpora, space: LabelSpace, seed: int) -> Parts:
     given = single(corpora, "texts")
     by_name = relabel_by_name("own", given.space, space, {}, "labels of your file, by name")
@@ -101,6 +159,16 @@ COMPOSITIONS.register("seven")(
 COMPOSITIONS.register("seven-from-three")(
     Composed("thesis, 7 emotions of three corpora", ("isear", "meld", "iemocap"), _seven_from_three)
 )
+COMPOSITIONS.register("seven-source-balanced")(
+    Composed(
+        "7 emotions, each with the same shares of MELD and of GoEmotions",
+        ("meld", "goemotions"),
+        _seven_source_balanced,
+    )
+)
 COMPOSITIONS.register("own")(
     Composed("a file of yours with text and label, 70/20/10 stratified", ("texts",), _own)
 )
+
+BESIDE = {"text-7": "seven-source-balanced"}
+"""Head -> set in `COMPOSITIONS` that it is judged on too, where its corpora are given."""

@@ -113,21 +113,29 @@ def _abstained(
 
 
 def _evaluate_multi(model: OnnxTextModel, texts: MultiTextSet, path: Path) -> dict[str, Any]:
-    """Macro F1 of a head whose labels do not exclude each other, at the card's thresholds."""
+    """Macro F1 of a head whose labels do not exclude each other, at the card's thresholds.
+
+    Over its labels, and under ``groups`` over the seven into which they fall.
+    """
     head = next(h.name for h in model.card.heads if h.label_space == HEAD_SPACES["goemotions"])
-    [found] = judge_set(model, head, texts, fitted=False)
-    ends = [found.low, found.high]
-    result = {"space": texts.space.name, "n": len(texts), "macro_f1": found.value}
-    return _facts(model, path, head) | result | {"macro_f1_interval": ends}
+    each, groups = (
+        {"macro_f1": found.value, "macro_f1_interval": [found.low, found.high]}
+        for found in judge_set(model, head, texts, fitted=False)
+    )
+    result = {"space": texts.space.name, "n": len(texts), **each, "groups": groups}
+    return _facts(model, path, head) | result
 
 
 def describe_texts(results: dict[str, Any]) -> str:
     """What `evaluate_texts` found as text for a terminal."""
     if "kinds" not in results:
-        low, high = results["macro_f1_interval"]
+        each, groups = (
+            "macro F1 {:.4f} [{:.4f}, {:.4f}]".format(one["macro_f1"], *one["macro_f1_interval"])
+            for one in (results, results["groups"])
+        )
         return (
             f"{results['model']} on {results['data']}, {results['kind']}: n = {results['n']:,}, "
-            f"macro F1 {results['macro_f1']:.4f} [{low:.4f}, {high:.4f}]"
+            f"{each}; in 7 groups {groups}"
         )
     said = results["abstained"]
     reasons = ", ".join(f"{n} {why}" for why, n in said["reasons"].items()) or "none"

@@ -1,61 +1,101 @@
 """The numbers of a text artefact's card, measured on every held-out part."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from classpulse.core.card import Metric
+from classpulse.core.labels import RELABELS
 from classpulse.core.records import Interval, Scores
 from classpulse.lab.data.corpora import AnyTexts
+from classpulse.lab.data.source_balance import corpora_of
 from classpulse.lab.data.texts import MultiTextSet, TextSet
-from classpulse.lab.evaluate.metrics import evaluate_scores
-from classpulse.lab.text.multi import cross_fitted_f1, macro_f1_interval
+from classpulse.lab.evaluate.resample import (
+    accuracy_of,
+    count_confusion,
+    draw_confusions,
+    interval_of,
+    macro_f1_of,
+)
+from classpulse.lab.text.multi import Groups, cross_fitted_f1, macro_f1_interval
 from classpulse.lab.text.sources import TextParts
 from classpulse.runtime.text import OnnxTextModel
 
-
-def judge_texts(model: OnnxTextModel, parts: TextParts) -> list[Metric]:
-    """Accuracy and macro F1 of every head, on the test parts if any, then on the validation parts.
-
-    A part that comes from several corpora is measured for each of them too, since a network may
-    tell the corpora apart instead of the emotions (seed-thesis E.2, 4).
-    """
-    found: list[Metric] = []
-    for held, fitted in ((parts.test, False), (parts.valid, True)):
-        for head, texts in held.items():
-            found += judge_set(model, head, texts, fitted=fitted)
-    return found
+EKMAN: Groups = RELABELS["goemotions-to-text-7"].matrix
+CROSS_FITTED = ", cross-fitted thresholds"
 
 
-def judge_set(model: OnnxTextModel, head: str, texts: AnyTexts, *, fitted: bool) -> list[Metric]:
-    """The numbers of one head on one set.
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Texts that a head is measured on.
 
     Args:
         fitted: the thresholds of the card were fitted on this very set: F1 is cross-fitted then.
     """
-    scores: Mapping[str, Scores] = model.predict(texts.texts)
-    if isinstance(texts, MultiTextSet):
-        probs, cut = scores[head].probs, model.card.head(head).thresholds
-        f1 = (
-            cross_fitted_f1(probs, texts.targets)
-            if fitted
-            else macro_f1_interval(probs, texts.targets, cut)
-        )
-        name = "macro_f1, cross-fitted thresholds" if fitted else "macro_f1"
-        return [_metric(name, head, f1, len(texts), texts.name)]
-    found = _judge(head, texts, scores[head])
-    corpora = sorted(set(texts.source))
-    for corpus in corpora if len(corpora) > 1 else ():
-        rows = np.flatnonzero([one == corpus for one in texts.source])
-        part = texts.take(rows, name=f"{texts.name}, {corpus} alone")
-        found += _judge(head, part, Scores(scores[head].probs[rows], scores[head].space))[:1]
+
+    head: str
+    texts: AnyTexts
+    fitted: bool
+
+
+def judge_texts(model: OnnxTextModel, parts: TextParts) -> list[Metric]:
+    """The numbers of every head on its `judged_sets`."""
+    return [
+        metric
+        for one in judged_sets(parts)
+        for metric in judge_set(model, one.head, one.texts, fitted=one.fitted)
+    ]
+
+
+def judged_sets(parts: TextParts) -> list[Judged]:
+    """The test parts if any, then the validation parts, then the sets beside them."""
+    found = [Judged(head, texts, fitted=False) for head, texts in parts.test.items()]
+    found += [Judged(head, texts, fitted=True) for head, texts in parts.valid.items()]
+    found += [Judged(head, texts, fitted=False) for head, texts in parts.beside.items()]
     return found
 
 
-def _judge(head: str, texts: TextSet, scores: Scores) -> list[Metric]:
-    result = evaluate_scores(scores, texts.labels)
-    numbers = (("accuracy", result.accuracy), ("macro_f1", result.macro_f1))
-    return [_metric(name, head, value, result.n, texts.name) for name, value in numbers]
+def judge_set(model: OnnxTextModel, head: str, texts: AnyTexts, *, fitted: bool) -> list[Metric]:
+    """The numbers of one head on one set, as `Judged` describes it; the whole set comes first."""
+    scores: Mapping[str, Scores] = model.predict(texts.texts)
+    if not isinstance(texts, MultiTextSet):
+        return judge_labels(head, texts, scores[head].top)
+    probs, cut = scores[head].probs, model.card.head(head).thresholds
+    suffix, found = CROSS_FITTED if fitted else "", []
+    for name, groups in (("macro_f1", None), ("macro_f1, 7 groups", EKMAN)):
+        f1 = (
+            cross_fitted_f1(probs, texts.targets, groups=groups)
+            if fitted
+            else macro_f1_interval(probs, texts.targets, cut, groups=groups)
+        )
+        found.append(_metric(f"{name}{suffix}", head, f1, len(texts), texts.name))
+    return found
+
+
+def judge_labels(head: str, texts: TextSet, predicted: NDArray[np.int64]) -> list[Metric]:
+    """Accuracy and macro F1 of answers (n,), then the accuracy on each corpus if there are more.
+
+    A model may tell the corpora apart instead of the emotions (seed-thesis E.2, 4).
+    """
+    found = _judge(head, texts, predicted)
+    corpora = corpora_of(texts)
+    several = np.unique(corpora)
+    for corpus in several if len(several) > 1 else ():
+        rows = np.flatnonzero(corpora == corpus)
+        part = texts.take(rows, name=f"{texts.name}, {corpus} alone")
+        found += _judge(head, part, predicted[rows])[:1]
+    return found
+
+
+def _judge(head: str, texts: TextSet, predicted: NDArray[np.int64]) -> list[Metric]:
+    confusion = count_confusion(texts.labels, predicted, len(texts.space))
+    draws = draw_confusions(confusion, seed=0)
+    return [
+        _metric(name, head, interval_of(float(of(confusion)), of(draws)), len(texts), texts.name)
+        for name, of in (("accuracy", accuracy_of), ("macro_f1", macro_f1_of))
+    ]
 
 
 def _metric(name: str, head: str, value: Interval, n: int, data: str) -> Metric:

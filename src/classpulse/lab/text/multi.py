@@ -11,6 +11,7 @@ GRID = np.round(np.arange(0.05, 0.96, 0.025), 3)
 
 Probs = NDArray[np.float32]
 Truth = NDArray[np.uint8]
+Groups = NDArray[np.float32]
 
 
 def fit_thresholds(probs: Probs, truth: Truth) -> tuple[float, ...]:
@@ -33,27 +34,44 @@ def macro_f1(probs: Probs, truth: Truth, thresholds: tuple[float, ...]) -> float
 
 
 def macro_f1_interval(
-    probs: Probs, truth: Truth, thresholds: tuple[float, ...], *, seed: int = 0
+    probs: Probs,
+    truth: Truth,
+    thresholds: tuple[float, ...],
+    *,
+    groups: Groups | None = None,
+    seed: int = 0,
 ) -> Interval:
-    """`macro_f1` with a 95 % bootstrap interval over rows."""
-    said = (probs >= np.asarray(thresholds, dtype=np.float32)).astype(np.float64)
-    return _interval(said, truth.astype(np.float64), seed=seed)
+    """`macro_f1` with a 95 % bootstrap interval over rows.
+
+    Args:
+        groups: (k, m) of 0 and 1: F1 is the mean over these m groups of labels instead; a group
+            holds where one of its labels does, in the truth as in the answer.
+    """
+    said = probs >= np.asarray(thresholds, dtype=np.float32)
+    return _interval(said, truth, groups=groups, seed=seed)
 
 
-def cross_fitted_f1(probs: Probs, truth: Truth, *, seed: int = 0) -> Interval:
-    """Macro F1 when each half of the rows is cut at the thresholds of the other half."""
+def cross_fitted_f1(
+    probs: Probs, truth: Truth, *, groups: Groups | None = None, seed: int = 0
+) -> Interval:
+    """`macro_f1_interval` when each half of the rows is cut at the thresholds of the other half."""
     order = np.random.default_rng(seed).permutation(len(truth))
     halves = order[: len(order) // 2], order[len(order) // 2 :]
-    said = np.zeros(probs.shape, dtype=np.float64)
+    said = np.zeros(probs.shape, dtype=np.bool_)
     for fit_on, used_on in (halves, halves[::-1]):
         cut = np.asarray(fit_thresholds(probs[fit_on], truth[fit_on]), dtype=np.float32)
         said[used_on] = probs[used_on] >= cut
-    return _interval(said, truth.astype(np.float64), seed=seed)
+    return _interval(said, truth, groups=groups, seed=seed)
 
 
-def _interval(said: NDArray[np.float64], truth: NDArray[np.float64], *, seed: int) -> Interval:
+def _interval(
+    said: NDArray[np.bool_], truth: Truth, *, groups: Groups | None, seed: int
+) -> Interval:
     """Bootstrap of rows by how often each is drawn, (resamples, n) counts times (n, k) facts."""
-    hits, total = said * truth, said + truth
+    answer, actual = said.astype(np.float64), truth.astype(np.float64)
+    if groups is not None:
+        answer, actual = ((rows @ groups > 0).astype(np.float64) for rows in (answer, actual))
+    hits, total = answer * actual, answer + actual
     random = np.random.default_rng(seed)
     draws = np.empty(RESAMPLES)
     for i in range(RESAMPLES):

@@ -13,7 +13,7 @@ from classpulse.lab.models.text_registry import TEXT_MODELS, TransformerMean
 from classpulse.lab.recipe_file import is_of_text, read_table
 from classpulse.lab.text.augment import TextAugment
 from classpulse.lab.text.baseline import BASELINES
-from classpulse.lab.text.compose import COMPOSITIONS
+from classpulse.lab.text.compose import BESIDE, COMPOSITIONS
 from classpulse.lab.text.heads import HEAD_SPACES, MULTI
 from classpulse.lab.train.average import Averaging
 from classpulse.lab.train.kinds import Choice, check_ranges, parse_choice
@@ -60,6 +60,9 @@ class TextData:
         extra_rows: of further rows, drawn anew for each epoch; 0 takes all of them.
         dedup: leave texts out of training that stand in a held-out part. Further rows are always
             without them.
+        hold_beside: hold out the sets of `BESIDE` too, so that heads are judged on all of their
+            corpora and not only on what is left of them. None, not False: a run that was begun
+            before there was a choice goes on.
     """
 
     sets: tuple[str, ...] = ("isear",)
@@ -67,6 +70,7 @@ class TextData:
     extra: dict[str, float] = field(default_factory=dict)
     extra_rows: int = 0
     dedup: bool = False
+    hold_beside: bool | None = None
 
     def __post_init__(self) -> None:
         for name in (*self.sets, *self.extra):
@@ -79,6 +83,12 @@ class TextData:
                     f"{', '.join(sorted(HEAD_SPACES.keys() - MULTI))} and the sets "
                     f"{', '.join(sorted(needs))}"
                 )
+        beside = [COMPOSITIONS.get(BESIDE[head]).corpora for head in self.compose if head in BESIDE]
+        if self.hold_beside and not any(set(needs) <= set(self.sets) for needs in beside):
+            raise InputError(
+                f"hold_beside: needs a head of {', '.join(BESIDE)} and the sets of "
+                f"{', '.join(BESIDE.values())}"
+            )
         if self.extra.keys() - set(self.sets):
             raise InputError(f"extra: {', '.join(self.extra)} must be among the sets")
         check_ranges(

@@ -1,7 +1,7 @@
 """The texts that a recipe trains, validates and tests on, out of the user's corpora."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,16 @@ from classpulse.core.errors import InputError
 from classpulse.lab.data.corpora import AnyTexts, load_parts
 from classpulse.lab.data.text_duplicates import compare_key
 from classpulse.lab.data.texts import MultiTextSet, TextSet
-from classpulse.lab.text.compose import COMPOSITIONS, Parts, single, to_space
+from classpulse.lab.text.compose import (
+    BESIDE,
+    COMPOSITIONS,
+    DEV,
+    Corpora,
+    Parts,
+    single,
+    source_balanced,
+    to_space,
+)
 from classpulse.lab.text.heads import HEAD_SPACES, Probs, one_hot
 from classpulse.lab.text.recipe import TextData, TextRecipe
 
@@ -44,12 +53,15 @@ class TextParts:
 
     Args:
         test: the heads whose files have test rows.
+        beside: head -> what it is judged on too: of its set in `BESIDE` the part that none of the
+            heads has learned from.
     """
 
     train: TextRows
     valid: Mapping[str, AnyTexts]
     test: Mapping[str, AnyTexts]
     described: str
+    beside: Mapping[str, TextSet] = field(default_factory=dict)
 
 
 def load_text_parts(recipe: TextRecipe, paths: Mapping[str, Path]) -> TextParts:
@@ -67,13 +79,9 @@ def load_text_parts(recipe: TextRecipe, paths: Mapping[str, Path]) -> TextParts:
         needs = " ".join(f"--data {one}=PATH" for one in how.sets)
         raise InputError(f"recipe {recipe.name} needs {needs}, not {', '.join(paths) or 'nothing'}")
     loaded = {name: load_parts(path, name) for name, path in paths.items()}
-    corpora = {name: parts.get("", parts.get("train")) for name, parts in loaded.items()}
-    whole = {name: texts for name, texts in corpora.items() if texts is not None}
-    seed = recipe.schedule.seed
-    composed = {
-        head: COMPOSITIONS.get(name).split(whole, HEAD_SPACES[head], seed)
-        for head, name in how.compose.items()
-    }
+    whole = name_corpora(loaded)
+    composed = _compose(how.compose, whole, seed=recipe.schedule.seed)
+    beside = _compose(_beside(recipe, whole), whole, seed=recipe.schedule.seed)
     valid: dict[str, AnyTexts] = {head: parts["valid"] for head, parts in composed.items()}
     test: dict[str, AnyTexts] = {
         head: parts["test"] for head, parts in composed.items() if len(parts["test"])
@@ -84,10 +92,46 @@ def load_text_parts(recipe: TextRecipe, paths: Mapping[str, Path]) -> TextParts:
             test[GOEMOTIONS] = _goemotions(loaded[GOEMOTIONS], "test")
     valid = {head: texts for head, texts in valid.items() if head in recipe.heads}
     test = {head: texts for head, texts in test.items() if head in recipe.heads}
-    train = _train_rows(
-        recipe, whole, composed, _held_out(composed, [*valid.values(), *test.values()])
+    judged = [*valid.values(), *test.values()]
+    apart = list(beside.values()) if how.hold_beside else []
+    judged += [parts["valid"] for parts in apart]
+    train = _train_rows(recipe, whole, composed, _held_out([*composed.values(), *apart], judged))
+    unknown = {head: source_balanced(parts["valid"], train.texts) for head, parts in beside.items()}
+    return TextParts(
+        train,
+        valid,
+        test,
+        _describe(how, train),
+        {head: texts for head, texts in unknown.items() if len(texts)},
     )
-    return TextParts(train, valid, test, _describe(how, train))
+
+
+def name_corpora(loaded: Mapping[str, Mapping[str, AnyTexts]]) -> Corpora:
+    """What is learned from under the name of its corpus, other parts under one of their own."""
+    found: dict[str, AnyTexts] = {}
+    for name, parts in loaded.items():
+        for part, texts in parts.items():
+            named = name if part in ("", "train") else f"{name}-{part}"
+            found[named] = texts if named == name else replace(texts, name=named)
+    return found
+
+
+def _compose(sets: Mapping[str, str], corpora: Corpora, *, seed: int) -> dict[str, Parts]:
+    return {
+        head: COMPOSITIONS.get(name).split(corpora, HEAD_SPACES[head], seed)
+        for head, name in sets.items()
+    }
+
+
+def _beside(recipe: TextRecipe, corpora: Corpora) -> dict[str, str]:
+    """What of `BESIDE` the heads can be judged on, or are to be, other than their own set."""
+    return {
+        head: name
+        for head, name in BESIDE.items()
+        if head in recipe.heads
+        and recipe.data.compose.get(head) != name
+        and (recipe.data.hold_beside or corpora.keys() >= {*COMPOSITIONS.get(name).corpora, DEV})
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +142,9 @@ class HeldOut:
     keys: frozenset[str]
 
 
-def _held_out(composed: Mapping[str, Parts], judged: list[AnyTexts]) -> HeldOut:
+def _held_out(composed: Iterable[Parts], judged: Iterable[AnyTexts]) -> HeldOut:
     places = {
-        place
-        for parts in composed.values()
-        for role in ("valid", "test")
-        for place in _places(parts[role])
+        place for parts in composed for role in ("valid", "test") for place in _places(parts[role])
     }
     keys = {compare_key(text) for texts in judged for text in texts.texts}
     return HeldOut(frozenset(places), frozenset(keys))
