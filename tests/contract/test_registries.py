@@ -9,14 +9,17 @@ import pytest
 from builders import build_frame, load_portrait, noise, sure
 from numpy.typing import NDArray
 
-from classpulse.core.card import Head, is_of_text, load_card, read_card
+from classpulse.core.card import Card, Head, is_of_text, read_card
 from classpulse.core.labels import FER2013_7, LEARNING_STATE_4, RELABELS, SPACES
 from classpulse.core.records import Detector, Faces, Scores
+from classpulse.core.text_card import load_any_card
 from classpulse.engage.score import PRESETS
 from classpulse.lab.recipe_file import read_table
 from classpulse.lab.recipe_file import recipe_names as shipped_recipes
 from classpulse.room.privacy import PROFILES, Privacy
 from classpulse.runtime.model import DEFAULT_MODEL, OnnxModel, shipped_models
+from classpulse.runtime.text import DEFAULT_TEXT_MODEL, OnnxTextModel
+from classpulse.text.gate import OTHER_LANGUAGE, TOO_SHORT
 from classpulse.vision.detect import DETECTORS, build_detector
 from classpulse.vision.image import FRAMINGS, crop_face, prepare
 
@@ -33,10 +36,11 @@ PICTURES = {
     "portrait": load_portrait("astronaut", scale=0.4),
 }
 detectors = pytest.mark.parametrize("detector", list(DETECTORS))
-models = pytest.mark.parametrize(
-    "model",
-    [name for name, at in shipped_models().items() if not is_of_text(read_card(at / "card.json"))],
-)
+SHIPPED = shipped_models()
+TEXT = [name for name, at in SHIPPED.items() if is_of_text(read_card(at / "card.json"))]
+every_model = pytest.mark.parametrize("model", list(SHIPPED))
+models = pytest.mark.parametrize("model", [name for name in SHIPPED if name not in TEXT])
+text_models = pytest.mark.parametrize("model", TEXT)
 
 
 @cache
@@ -176,20 +180,24 @@ def test_a_profile_keeps_the_minimum_group(profile: str) -> None:
 # --- shipped models ------------------------------------------------------------------------------
 
 
-def test_the_default_model_is_shipped() -> None:
-    assert DEFAULT_MODEL in shipped_models()
+def card_of(model: str) -> Card:
+    return load_any_card(SHIPPED[model] / "card.json")
 
 
-@models
+def test_the_default_models_are_shipped() -> None:
+    assert DEFAULT_MODEL in SHIPPED and DEFAULT_TEXT_MODEL in TEXT
+
+
+@every_model
 def test_a_card_has_the_name_of_its_folder(model: str) -> None:
-    assert load_card(shipped_models()[model] / "card.json").name == model
+    assert card_of(model).name == model
 
 
-@models
+@every_model
 def test_a_card_describes_the_file_beside_it(model: str) -> None:
-    folder = shipped_models()[model]
+    folder = SHIPPED[model]
     found = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
-    assert load_card(folder / "card.json").sha256 == found
+    assert card_of(model).sha256 == found
 
 
 @models
@@ -197,22 +205,22 @@ def test_a_card_names_a_known_framing(model: str) -> None:
     assert loaded(model).card.input.framing in FRAMINGS
 
 
-@models
+@every_model
 def test_a_card_tells_its_limits_and_licence(model: str) -> None:
-    card = loaded(model).card
+    card = card_of(model)
     assert card.limits and all(card.limits) and card.licence
 
 
-@models
+@every_model
 def test_the_numbers_of_a_card_lie_in_their_intervals(model: str) -> None:
-    card = loaded(model).card
+    card = card_of(model)
     heads = {head.name for head in card.heads}
     assert all(m.low <= m.value <= m.high and m.n > 0 and m.head in heads for m in card.metrics)
 
 
-@models
+@every_model
 def test_a_card_is_valid_json(model: str) -> None:
-    text = (shipped_models()[model] / "card.json").read_text(encoding="utf-8")
+    text = (SHIPPED[model] / "card.json").read_text(encoding="utf-8")
     assert isinstance(json.loads(text, parse_constant=lambda name: pytest.fail(name)), dict)
 
 
@@ -313,3 +321,33 @@ def test_a_recipe_ends_at_the_size_of_its_input(recipe: str) -> None:
 
     found = load_recipe(recipe)
     assert found.schedule.sides[-1][1] == found.input.width == found.input.height
+
+
+SENTENCES = (
+    "I am so happy that it works now",
+    "I hate this stupid exercise",
+    "I am really afraid of the exam tomorrow",
+    "No entiendo nada de esto",
+    "",
+    "so " * 10_000,
+)
+
+
+@text_models
+def test_a_text_model_reads_what_is_plain(model: str) -> None:
+    reader = OnnxTextModel(model)
+    scores = reader.predict(SENTENCES)
+    assert list(scores) == [head.name for head in reader.card.heads]
+    assert all(len(one) == len(SENTENCES) for one in scores.values())
+    five = [scores["text-5"].space.names[i] for i in scores["text-5"].top[:3]]
+    assert five == ["happy", "angry", "fear"]
+    silent = reader.abstentions(SENTENCES, scores)
+    assert silent[:3] == (None,) * 3 and silent[3] == OTHER_LANGUAGE and silent[4] == TOO_SHORT
+
+
+@text_models
+def test_a_text_model_answers_alike_alone_and_in_a_batch(model: str) -> None:
+    reader = OnnxTextModel(model)
+    whole = reader.predict(SENTENCES[:3])["text-5"].probs
+    alone = np.concatenate([reader.predict([one])["text-5"].probs for one in SENTENCES[:3]])
+    assert np.abs(whole - alone).max() < 0.1  # integers are scaled by the batch

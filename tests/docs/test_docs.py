@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from classpulse import cli
+from classpulse.core.card import is_of_text
 from classpulse.core.labels import SPACES
 from classpulse.engage.score import PRESETS
 from classpulse.room.privacy import PROFILES
@@ -80,9 +81,10 @@ def test_profiles_are_documented() -> None:
 
 
 def test_every_shipped_model_has_its_hash_in_the_docs() -> None:
-    page = (ROOT / "docs" / "model.md").read_text()
     for name, folder in shipped_models().items():
         card = json.loads((folder / "card.json").read_text())
+        file = "text.md" if is_of_text(card) else "model.md"
+        page = (ROOT / "docs" / file).read_text()
         assert name in page
         assert card["sha256"][:16] in page
 

@@ -256,6 +256,8 @@ OPTIONS = (
       for option, value in (("every", "0"), ("every", "-1"), ("every", "nan"), ("every", "inf"),
                             ("window", "0"), ("window", "-5"), ("window", "nan"),
                             ("smooth", "-1"), ("smooth", "nan"))),
+    Bad("detect-every = -1", (*ONE, "--detect-every", "-1"), 3,
+        ("detect_every = -1", "give seconds >= 0"), make.picture("one.jpg")),
     Bad("every that is a word", (*ONE, "--every", "often"), 2, ("--every", "valid number"),
         make.picture("one.jpg")),
     Bad("command without what it needs", ("models", "show"), 2, ("Missing argument",)),
@@ -304,8 +306,53 @@ TABLES = (
         lambda folder: (folder / "scores.csv").mkdir()),
 )  # fmt: skip
 
+POSTS, CHAT = ("analyze", "posts.csv"), ("analyze", "chat.txt")
+TWO_WRITERS = b"time,author,text\n0:00:01,Ada,I am lost here\n0:00:02,Ben,so am I\n"
+
+WRITING = (
+    Bad("posts without a column of texts", POSTS, 3,
+        ("posts.csv: which column has the texts", "a, b", "--columns text=NAME"),
+        make.raw("posts.csv", b"a,b\n1,2\n")),
+    Bad("posts whose chosen column is not there", (*POSTS, "--columns", "text=answer"), 3,
+        ("posts.csv has no column answer", "time, author, text"),
+        make.raw("posts.csv", TWO_WRITERS)),
+    Bad("posts of a header alone", POSTS, 3, ("posts.csv has a header but no rows",),
+        make.raw("posts.csv", b"text\n")),
+    Bad("posts with a time that is none", POSTS, 3,
+        ("posts.csv, line 2: 'soon' is not a time", "0:01:15"),
+        make.raw("posts.csv", b"text,time\nhello you,soon\n")),
+    Bad("posts with a time that may be two", POSTS, 3,
+        ("posts.csv, line 2: '12:05' may be", "write 12:05:00 or 0:12:05"),
+        make.raw("posts.csv", b"text,time\nhello you,12:05\n")),
+    Bad("picture called .csv", POSTS, 3, ("posts.csv", "save the file as UTF-8"),
+        make.raw("posts.csv", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\xff")),
+    Bad("empty chat", CHAT, 3, ("chat.txt has no text to read",), make.raw("chat.txt", b"")),
+    Bad("chat of private messages alone", CHAT, 3,
+        ("chat.txt has no text to read (1 private message)",),
+        make.raw("chat.txt", b"10:00:01 From Ada to Ben(Direct Message): psst\n")),
+    Bad("transcript that is none", ("analyze", "talk.vtt"), 3,
+        ("talk.vtt does not start with WEBVTT", "or a .txt"), make.raw("talk.vtt", b"hello")),
+    Bad("JSON of another kind", ("analyze", "chat.json"), 3,
+        ("chat.json: needs a list of messages", "Microsoft Graph"), make.raw("chat.json", b"{}")),
+    Bad("chat that is not there", ("analyze", "chat.txt"), 3,
+        ("cannot read chat.txt: No such file", "check path and rights")),
+    Bad("author to leave out who is not there", (*POSTS, "--without", "Eve"), 3,
+        ("posts.csv: nobody called Eve writes there",), make.raw("posts.csv", TWO_WRITERS)),
+    Bad("chat of another hour than the recording", (*CLIP, "--chat", "chat.txt"), 3,
+        ("chat.txt: its texts run from 14:05:33", "--chat-start"), make.clip_and_chat),
+    Bad("chat options without a chat", (*ONE, "--chat-start", "0:00:10"), 3,
+        ("are for writing, but one.jpg is none", "add --chat FILE"), make.picture("one.jpg")),
+    Bad("unknown text model", (*POSTS, "--text-model", "text-huge"), 4, ("no model 'text-huge'",),
+        make.raw("posts.csv", TWO_WRITERS)),
+    Bad("model of faces for texts", (*POSTS, "--text-model", "face-base"), 4,
+        ("card.json is not of a model for texts", "give one that reads texts"),
+        make.raw("posts.csv", TWO_WRITERS)),
+    Bad("neither source nor line", ("analyze",), 2, ("give a source and --out FOLDER",)),
+)  # fmt: skip
+
 BAD_INPUTS = (
-    *FILES_IN, *ODD_BUT_FINE, *LIVE_AND_PIPES, *OUTPUT, *MODELS, *OPTIONS, *PRIVACY, *TABLES
+    *FILES_IN, *ODD_BUT_FINE, *LIVE_AND_PIPES, *OUTPUT, *MODELS, *OPTIONS, *PRIVACY, *TABLES,
+    *WRITING,
 )  # fmt: skip
 
 

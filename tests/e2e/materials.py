@@ -224,6 +224,11 @@ def no_onnx(folder: Path) -> None:
     change_card(folder, sha256=hashlib.sha256(b"no network").hexdigest())
 
 
+def clip_and_chat(folder: Path) -> None:
+    write_clip(folder / "clip.mp4", seconds=2)
+    (folder / "chat.txt").write_text("14:05:33 From Ada to Everyone: I am lost here\n")
+
+
 def two_people(folder: Path) -> None:
     write_picture(folder / "two.jpg", np.hstack([portrait(), portrait()[:, ::-1]]))
 

@@ -128,9 +128,18 @@ def test_learner(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "new" / "metrics.png").exists()
 
 
+def test_read_a_chat(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    *texts, tone = run("07_read_a_chat.py")
+    labels = [fields(r" *(\d+) s  (W\d\d)  ([\w ]+)", line) for line in texts]
+    assert [who for _, who, _ in labels] == ["W01", "W02", "W03", "W01", "W04", "W05"]
+    assert [label for *_, label in labels[3:]] == ["happy", "happy", "fear"]
+    fields(r"the class, most often: (\w+) \((0\.\d\d)\)", tone)
+
+
 def test_every_example_is_short_documented_and_tested() -> None:
     scripts = sorted(path.name for path in EXAMPLES.glob("*.py"))
-    assert [name[:2] for name in scripts] == ["01", "02", "03", "04", "05", "06"]
+    assert [name[:2] for name in scripts] == ["01", "02", "03", "04", "05", "06", "07"]
     tested = Path(__file__).read_text(encoding="utf-8")
     for name in scripts:
         text = (EXAMPLES / name).read_text(encoding="utf-8")

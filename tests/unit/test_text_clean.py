@@ -2,6 +2,7 @@
 
 import string
 import sys
+import unicodedata
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +11,14 @@ from hypothesis import strategies as st
 
 from classpulse.core.errors import MissingExtraError
 from classpulse.lab.data.lemmatize import lemmatize, load_spacy
-from classpulse.text.clean import PRE_STEPS, clean_1, clean_twice, pre_isear, pre_meld
+from classpulse.text.clean import (
+    PRE_STEPS,
+    clean_1,
+    clean_twice,
+    clean_worded,
+    pre_isear,
+    pre_meld,
+)
 
 ALLOWED = set(string.ascii_lowercase + ".'!? ")
 anything = st.text() | st.text(alphabet="aiI áÁ\n[]'\x92@#?!.,-1é:/ht ps", max_size=40)
@@ -179,3 +187,24 @@ def test_load_spacy_without_a_model_says_so(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "spacy", fake_spacy(installed=set()))
     with pytest.raises(MissingExtraError, match="English model"):
         load_spacy()
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("that works \U0001f44d\U0001f3fd", "that works thumbs up sign"),
+        ("\u2764\ufe0f it", "heavy black heart it"),
+        ("\U0001f602\U0001f602", "face with tears of joy face with tears of joy"),
+        ("Caf\u00e9 \u2026 5 \u20ac", "Caf\u00e9 \u2026 5 \u20ac"),
+        ("plain text", "plain text"),
+    ],
+)
+def test_emoji_become_words(text: str, cleaned: str) -> None:
+    assert clean_worded(text) == cleaned
+
+
+@given(st.text())
+def test_words_for_emoji_hold_no_emoji(text: str) -> None:
+    found = clean_worded(text)
+    assert not any(unicodedata.category(sign) == "So" for sign in found)
+    assert clean_worded(found) == found

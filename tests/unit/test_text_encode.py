@@ -35,6 +35,11 @@ def test_a_text_is_cut_and_an_empty_one_has_a_row() -> None:
     assert len(long) == 4 and empty.tolist() == [0]
 
 
+def test_half_an_emoji_stops_nobody() -> None:
+    whole, half = encoder().encode(["so happy", "so happy \ud83d"])
+    assert half[: len(whole)].tolist() == whole.tolist() and len(half) == len(whole) + 1
+
+
 def test_a_batch_has_texts_of_like_length_and_says_whose_they_are() -> None:
     texts = ["i am so happy", "sad", "i am", "so sad", "angry"]
     batches = list(encoder().batches(texts, size=2))

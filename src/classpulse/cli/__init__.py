@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import classpulse
-from classpulse.cli import bias, classic, data, lab, laws, room, search
+from classpulse.cli import behave, bias, classic, data, lab, laws, room, search
 from classpulse.core.errors import ClassPulseError, InputError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.add_typer(room.models_app, name="models")
 app.add_typer(data.data_app, name="data")
 app.command()(lab.evaluate)
 app.command()(bias.bias)
+app.command()(behave.behave)
 app.command()(lab.train)
 app.command()(lab.publish)
 app.command()(lab.export)

@@ -8,9 +8,13 @@ leaves open are marked with what we chose.
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Collection
 
 _LEFTOVERS = ("á", "\n")  # ISEAR's line breaks: an a-acute and a newline
+
+_MODIFIERS = frozenset("\u200d\ufe0e\ufe0f") | frozenset(map(chr, range(0x1F3FB, 0x1F400)))
+# joiner, variation selectors, skin tones
 
 Cleaner = Callable[[str], str]
 
@@ -54,7 +58,26 @@ def clean_plain(text: str) -> str:
     return " ".join(pre_meld(re.sub(r"á\r?\n", "", text)).split())
 
 
-CLEANERS: dict[str, Cleaner] = {"clean-1": clean_1, "plain": clean_plain}
+def clean_worded(text: str) -> str:
+    """`clean_plain`, with the name of every emoji in its place: encoders of words know none.
+
+    Names are Unicode's in lower case: thumbs up sign, face with tears of joy. Skin tones, joiners
+    and variation selectors go.
+    """
+    return clean_plain("".join(map(_worded, text)) if not text.isascii() else text)
+
+
+def _worded(sign: str) -> str:
+    if sign in _MODIFIERS:
+        return ""
+    if unicodedata.category(sign) != "So":
+        return sign
+    return f" {unicodedata.name(sign, '').lower()} "
+
+
+CLEANERS: dict[str, Cleaner] = {
+    "clean-1": clean_1, "plain": clean_plain, "worded": clean_worded
+}  # fmt: skip
 """Rules by the name that recipes and cards use."""
 
 

@@ -68,7 +68,7 @@ class TextEncoder:
 
     def encode(self, texts: Sequence[str]) -> list[NDArray[np.int64]]:
         """(t,) int64 token numbers of every text, t of 1 or more."""
-        cleaned = [self.clean(text[:MAX_CHARACTERS]) for text in texts]
+        cleaned = [self.clean(_whole(text[:MAX_CHARACTERS])) for text in texts]
         found = [np.array(one.ids, dtype=np.int64) for one in self._tokenizer.encode_batch(cleaned)]
         filler = np.array([self.pad], dtype=np.int64)  # a text without any token still has a row
         return [ids if len(ids) else filler for ids in found]
@@ -79,6 +79,11 @@ class TextEncoder:
         order = np.argsort([len(ids) for ids in encoded], kind="stable")
         for start in range(0, len(order), size):
             yield pad_batch(encoded, order[start : start + size], pad=self.pad)
+
+
+def _whole(text: str) -> str:
+    """Without halves of surrogate pairs, as a cut-off emoji leaves them: no tokenizer takes one."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def pad_batch(

@@ -8,7 +8,7 @@ from classpulse.core.errors import InputError
 from classpulse.room.writing.message import EMPTY, Message, Messages, plain_text
 from classpulse.room.writing.times import Moment, parse_time_at
 from classpulse.text.heads import head_text, header_fields, read_head
-from classpulse.text.tables import Table, load_excel_header, load_json_lines, load_table
+from classpulse.text.tables import Table, load_excel_header, load_json_lines, load_table, load_text
 
 NAMES: Mapping[str, tuple[str, ...]] = {
     "text": ("text", "message", "post", "comment", "feedback", "answer", "response", "content",
@@ -53,6 +53,8 @@ def _header(path: Path) -> tuple[list[str], str]:
         return _keys(head, path), ","
     found = [header_fields(head, delimiter) for delimiter in DELIMITERS]
     most = max(range(len(DELIMITERS)), key=lambda i: len(found[i]))
+    if any("\ufffd" in name for name in found[most]):
+        load_text(path)  # says which byte is no UTF-8
     return found[most], DELIMITERS[most]
 
 
