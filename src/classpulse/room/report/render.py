@@ -35,34 +35,47 @@ KEYS = (
     "together",
     "caveats",
 )
-NEVER = (
+NEVER = (  # heading, what follows for every report, for faces, for writing
     (
         "Not what anyone feels, thinks or has learned.",
+        "",
         "A quiet, serious face may belong to a child who is deep in thought, and a smile to one "
         "who is lost.",
+        "A cheerful line may hide a worry, and most of those who are lost write nothing.",
     ),
     (
         "Nothing about one person.",
         "Do not use it for grades, reports, discipline or parents' evenings, and not to assess a "
         "teacher.",
+        "",
+        "",
     ),
     (
         "Not why something changed.",
+        "",
         "A film, a noise in the corridor or the sun on the camera can all move a line.",
+        "A joke that everybody answers can move a line.",
     ),
     (
         "Small ups and downs mean nothing.",
         "Where the shaded bands overlap, the difference may be chance. In many windows some will "
         "stand out by chance alone.",
+        "",
+        "",
     ),
     (
         "Not shown does not mean zero.",
-        "It means that the group was too small, or the faces too unclear, to say anything.",
+        "It means that the group was too small, or what was read too unclear, to say anything.",
+        "",
+        "",
     ),
     (
         "No comparison of classes, teachers or rooms.",
+        "",
         "Light, seats and cameras change the numbers, and such programs are known to read some "
         "faces less well than others (by age, skin tone, culture, disability or covering).",
+        "Tasks and habits change how people write, and such programs read some ways of writing less "
+        "well than others (by age, first language or dialect).",
     ),
 )
 
@@ -114,11 +127,19 @@ def _context(summary: Mapping[str, Any]) -> dict[str, Any]:
         "cards": _all_cards(summary, lesson),
         "sections": _sections(summary, lesson, faces=faces and not empty),
         "time_unit": clock.time_unit if clock else "",
-        "never": NEVER,
+        "never": _never(faces=faces, writing=bool(writing)),
         "caveats": summary["caveats"],
         "made": _made(summary),
         "models": [_model_part(model) for model in models if model],
     }
+
+
+def _never(*, faces: bool, writing: bool) -> list[tuple[str, str]]:
+    """What not to conclude, as far as it concerns what was read."""
+    return [
+        (head, " ".join((all_, of_faces if faces else "", of_writing if writing else "")).strip())
+        for head, all_, of_faces, of_writing in NEVER
+    ]
 
 
 def _all_cards(summary: Mapping[str, Any], lesson: Lesson) -> list[Card]:
@@ -266,6 +287,7 @@ def _face_sections(summary: Mapping[str, Any], lesson: Lesson) -> list[Section]:
 def _made(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     session, model, writing = summary["session"], summary["model"], summary["writing"]
     reader = writing and writing["model"]
+    timed = FACE in session["channels"] or writing["timed"]
     faces = (
         ("Finding faces", summary["detector"]),
         ("Reading faces", f"{model['name']}: {model['summary']}" if model else "not done"),
@@ -274,7 +296,7 @@ def _made(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         *(faces if FACE in session["channels"] else ()),
         *((("Reading texts", f"{reader['name']}: {reader['summary']}"),) if reader else ()),
-        ("Time window", words.duration(session["window"])),
+        *((("Time window", words.duration(session["window"])),) if timed else ()),
         ("Smallest group shown", words.plural(session["k"], "person", "people")),
         ("Legal profile", session["profile"]),
         ("Session", session["id"]),
