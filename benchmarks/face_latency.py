@@ -15,20 +15,19 @@ import argparse
 import hashlib
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from face_clip import FACES, load_crops, load_faces, prepare_clip
+from measure import describe_machine, median_of, peak_mb, time_calls
 
 from classpulse.core.card import ModelCard
 from classpulse.core.records import Faces, Frame
@@ -153,20 +152,6 @@ def measure_network(case: Case, folder: Path) -> dict[str, Any]:
     }
 
 
-def time_calls(
-    function: Callable[..., Any], *arguments: Any, seconds: float = 0.5
-) -> tuple[float, float]:
-    """Median wall and processor seconds of a call, of three calls or all within `seconds`."""
-    function(*arguments)
-    walls, spent, start = [], [], time.perf_counter()
-    while len(walls) < 3 or time.perf_counter() - start < seconds:
-        before = time.perf_counter(), time.process_time()
-        function(*arguments)
-        walls.append(time.perf_counter() - before[0])
-        spent.append(time.process_time() - before[1])
-    return statistics.median(walls), statistics.median(spent)
-
-
 def count_products(path: Path) -> int:
     """Multiplications of convolutions and matrix products for one face."""
     import onnx
@@ -186,12 +171,6 @@ def count_products(path: Path) -> int:
             inner = shapes[node.input[0]][-1]
             total += inner * int(np.prod(shapes[node.output[0]]))
     return total
-
-
-def peak_mb() -> float:
-    """Highest resident memory of this process, MB (2**20 bytes)."""
-    status = Path("/proc/self/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if "VmHWM" in line) / 1024
 
 
 def write_int8(source: Path, folder: Path) -> tuple[Path, float]:
@@ -225,14 +204,6 @@ def run_case(case: Case, folder: Path) -> dict[str, Any]:
     return found
 
 
-def median_of(rounds: list[Any]) -> Any:
-    """The median of every number in equal trees of dictionaries, rounded to 4 digits."""
-    first = rounds[0]
-    if isinstance(first, dict):
-        return {key: median_of([one[key] for one in rounds]) for key in first}
-    return float(f"{statistics.median(rounds):.4g}")
-
-
 def list_cases(models: Mapping[str, Path]) -> list[Case]:
     folders = [str(path) for path in models.values()]
     clip = ("default", "serial", "detect always", "faces given")
@@ -241,24 +212,6 @@ def list_cases(models: Mapping[str, Path]) -> list[Case]:
         *(Case("clip", f, mode) for f in folders for mode in clip),
         *(Case("clip", PEER, mode) for mode in ("default", "faces given")),
     ]
-
-
-def describe_machine() -> dict[str, Any]:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent,
-        stdout=subprocess.PIPE, text=True, check=False,
-    ).stdout.strip()  # fmt: skip
-    load = os.getloadavg()[0]
-    return {
-        "processor": next((x.split(":")[1].strip() for x in lines if "model name" in x), "?"),
-        "cores": os.cpu_count(),
-        "load": round(load, 1),  # before the measurement: what else computed
-        "busy": load > 0.5,
-        "python": platform.python_version(),
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "commit": commit,
-    }
 
 
 def print_results(results: Mapping[str, Any]) -> None:

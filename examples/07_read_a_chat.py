@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import classpulse
-from classpulse.room.writing.posts import Writing
 
 CHAT = """\
 00:02:10 From Ms Hopper to Everyone : please open page 3, task 2
@@ -24,7 +23,7 @@ CHAT = """\
 
 
 def main(chat: Path) -> None:
-    session = classpulse.analyze(Writing(chat, without=("Ms Hopper",)))
+    session = classpulse.analyze(classpulse.Writing(chat, without=("Ms Hopper",)))
     rows = (session.readings[name] for name in ("t", "subject", "text-7"))
     for t, subject, label in zip(*rows, strict=True):
         print(f"{t:5.0f} s  {subject}  {label or 'nothing said'}")

@@ -2,7 +2,7 @@
 
     import classpulse
 
-    session = classpulse.analyze("lesson.mp4")
+    session = classpulse.analyze("lesson.mp4")  # or "posts.csv", or chat="chat.txt" beside it
     session.readings            # struct of arrays; .to_pandas(), .to_arrow()
 
 Expressions are not feelings, and the law limits this use in schools: read the README first.
@@ -11,16 +11,18 @@ Expressions are not feelings, and the law limits this use in schools: read the R
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Session", "__version__", "analyze", "watch"]
+__all__ = ["Session", "Writing", "__version__", "analyze", "watch"]
 
 if TYPE_CHECKING:
     from classpulse.room.analyze import Session, analyze
     from classpulse.room.pipeline import watch
+    from classpulse.room.writing.posts import Writing
 
 _HOMES = {
     "analyze": "classpulse.room.analyze",
     "Session": "classpulse.room.analyze",
     "watch": "classpulse.room.pipeline",
+    "Writing": "classpulse.room.writing.posts",
 }
 
 

@@ -74,8 +74,8 @@ NEVER = (  # heading, what follows for every report, for faces, for writing
         "",
         "Light, seats and cameras change the numbers, and such programs are known to read some "
         "faces less well than others (by age, skin tone, culture, disability or covering).",
-        "Tasks and habits change how people write, and such programs read some ways of writing less "
-        "well than others (by age, first language or dialect).",
+        "Tasks and habits change how people write, and such programs read some ways of writing "
+        "less well than others (by age, first language or dialect).",
     ),
 )
 
