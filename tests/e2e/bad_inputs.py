@@ -344,9 +344,9 @@ WRITING = (
         ("are for writing, but one.jpg is none", "add --chat FILE"), make.picture("one.jpg")),
     Bad("unknown text model", (*POSTS, "--text-model", "text-huge"), 4, ("no model 'text-huge'",),
         make.raw("posts.csv", TWO_WRITERS)),
-    Bad("model of faces for texts", (*POSTS, "--text-model", "face-base"), 4,
-        ("card.json is not of a model for texts", "give one that reads texts"),
-        make.raw("posts.csv", TWO_WRITERS)),
+    Bad("model of faces for texts", (*POSTS, "--text-model", "tiny"), 4,
+        ("tiny/card.json is not of a model for texts", "give one that reads texts"),
+        make.posts_and_faces),
     Bad("neither source nor line", ("analyze",), 2, ("give a source and --out FOLDER",)),
 )  # fmt: skip
 

@@ -229,6 +229,11 @@ def clip_and_chat(folder: Path) -> None:
     (folder / "chat.txt").write_text("14:05:33 From Ada to Everyone: I am lost here\n")
 
 
+def posts_and_faces(folder: Path) -> None:
+    write_artefact(folder / "tiny")
+    (folder / "posts.csv").write_text("text\nI am lost here\n")
+
+
 def two_people(folder: Path) -> None:
     write_picture(folder / "two.jpg", np.hstack([portrait(), portrait()[:, ::-1]]))
 
