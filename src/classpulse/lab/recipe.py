@@ -25,6 +25,7 @@ from classpulse.lab.train.losses import LOSSES, CrossEntropy, Loss
 from classpulse.lab.train.optim import OPTIMIZERS, AdamW, OptimizerSettings
 from classpulse.lab.train.rate import LearningRate
 from classpulse.lab.train.schedule import SCHEDULES, OneCycle
+from classpulse.lab.train.sharpness import Sharpness
 from classpulse.lab.train.stopping import Stopping
 from classpulse.lab.train.teach import Teaching
 
@@ -97,6 +98,7 @@ class Recipe:
         optimizer, rate, loss: kinds in `OPTIMIZERS`, `SCHEDULES` and `LOSSES`, with settings.
         teach: models that give part of every target; None for labels alone.
         start: folder of a run whose best weights this one begins with; None for the network's own.
+        sharpness: sharpness-aware steps; None for plain ones.
         schedule, averaging, stopping, augment: see there.
         claims: numbers reached with it.
 
@@ -121,6 +123,7 @@ class Recipe:
     teach: Teaching | None = None
     start: str | None = None
     schedule: Schedule = field(default_factory=Schedule)
+    sharpness: Sharpness | None = None
     averaging: Averaging = field(default_factory=Averaging)
     stopping: Stopping = field(default_factory=Stopping)
     augment: Augment = field(default_factory=Augment)

@@ -24,6 +24,7 @@ from classpulse.lab.train.losses import multi_head_loss
 from classpulse.lab.train.mixing import mix_batch
 from classpulse.lab.train.optim import build_optimizer, set_lr
 from classpulse.lab.train.rate import Rate
+from classpulse.lab.train.sharpness import climbed
 from classpulse.lab.train.stopping import EarlyStopping
 
 NORM_BATCH = 256  # faces of a batch when batch-norm statistics are estimated anew
@@ -234,40 +235,53 @@ def train_steps(
     """Take the steps of a share; yields the loss of each.
 
     Args:
-        generator: of the augmentation.
-        forward: computes the logits with the weights of `model`; itself unless given.
+        generator, forward: see `draw_batch` and `loss_of`.
     """
     model.train()
-    for rows, lr in zip(share.batches, share.rates, strict=True):
+    for step, (rows, lr) in enumerate(zip(share.batches, share.rates, strict=True)):
         set_lr(optimizer, lr)
-        loss = batch_loss(
-            model, data, recipe, rows, number=share.number, generator=generator, forward=forward
-        )
+        faces, wanted = draw_batch(data, recipe, rows, number=share.number, generator=generator)
+        loss = loss_of(model, faces, wanted, data, recipe, forward=forward)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        if recipe.sharpness is not None and recipe.sharpness.climbs(step):
+            with climbed(model, recipe.sharpness.rho):
+                loss_of(model, faces, wanted, data, recipe, forward=forward).backward()
         optimizer.step()
         yield loss.item()
 
 
-def batch_loss(
-    model: nn.Module,
-    data: Training,
-    recipe: Recipe,
-    rows: Tensor,
-    *,
-    number: int,
-    generator: torch.Generator,
-    forward: nn.Module | None = None,
-) -> Tensor:
-    """The loss of the rows (b,) after augmentation, a scalar; arguments as in `train_steps`."""
+def draw_batch(
+    data: Training, recipe: Recipe, rows: Tensor, *, number: int, generator: torch.Generator
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Faces (b, c, s, s) of the rows after augmentation, and the targets of each head (b, k).
+
+    Args:
+        number: of the epoch, which decides the side; generator: of the augmentation.
+    """
     side = recipe.schedule.side_at(number)
     faces = augment_batch(data.x[rows], recipe.augment, side, generator)
     wanted = {head: t[rows] for head, t in data.targets.items()}
     faces, wanted = mix_batch(faces, wanted, recipe.augment, generator)
+    return faces.contiguous(memory_format=torch.channels_last), wanted
+
+
+def loss_of(
+    model: nn.Module,
+    faces: Tensor,
+    wanted: Mapping[str, Tensor],
+    data: Training,
+    recipe: Recipe,
+    *,
+    forward: nn.Module | None = None,
+) -> Tensor:
+    """The loss of a `draw_batch`, a scalar.
+
+    Args:
+        forward: computes the logits with the weights of `model`; itself unless given.
+    """
     with half_precision():
-        logits = (model if forward is None else forward)(
-            faces.contiguous(memory_format=torch.channels_last)
-        )
+        logits = (model if forward is None else forward)(faces)
     return multi_head_loss(
         logits, wanted, recipe.heads, loss=recipe.loss.settings, class_weights=data.class_weights
     ) + l2_penalty(model)

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import distributed, nn
 
-from classpulse.core.errors import WorkerError
+from classpulse.core.errors import InputError, WorkerError
 from classpulse.lab.recipe import Recipe
 from classpulse.lab.train.epoch import Trained
 from classpulse.lab.train.loop import OnTrainStep, RunState, TrainEpoch, Training
@@ -36,13 +36,19 @@ def open_scheme(
     """Workers that train `model` with this process, as long as the block lasts; None for none.
 
     Raises:
-        InputError: the batch cannot be shared evenly, or the shared memory is too small.
+        InputError: the batch cannot be shared evenly, the shared memory is too small, or the
+            recipe climbs and the scheme is not in step.
         WorkerError: a worker fails or is killed while it is at work.
     """
     if how is None:
         yield None
         return
     how.check_batch(recipe.schedule.batch)
+    if recipe.sharpness is not None and how.scheme != "ddp":
+        raise InputError(
+            f"[sharpness] climbs in weights that {how.scheme} shares with others at work: train "
+            "with ddp or alone"
+        )
     with _OPENERS[how.scheme](model, data, recipe, how) as train_one:
         yield train_one
 

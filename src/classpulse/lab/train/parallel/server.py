@@ -23,8 +23,9 @@ from classpulse.lab.train.loop import (
     RunState,
     Share,
     Training,
-    batch_loss,
+    draw_batch,
     draw_share,
+    loss_of,
 )
 from classpulse.lab.train.optim import set_lr
 from classpulse.lab.train.parallel.arena import (
@@ -212,6 +213,7 @@ def serve_gradients(link: Link, rank: int, served: ServedSetup) -> None:
         start = time.thread_time()
         for gradient in gradients.values():
             gradient.zero_()
-        loss = batch_loss(model, data, recipe, task.rows, number=number, generator=generator)
+        faces, wanted = draw_batch(data, recipe, task.rows, number=number, generator=generator)
+        loss = loss_of(model, faces, wanted, data, recipe)
         loss.backward()
         link.send(Answer(loss.item(), time.thread_time() - start))
