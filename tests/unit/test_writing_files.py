@@ -171,6 +171,9 @@ def test_a_chat_lies_beside_its_recording(tmp_path: Path) -> None:
     assert by_clock == dated
     with pytest.raises(InputError, match="does not say when"):
         load(tmp_path, "f.txt", "hello there\n", recorded=30.0)
+    for length in (None, float("inf")):  # alone, and beside a live source
+        with pytest.raises(InputError, match=r"from -0:54:27 to -0:53:00 of the session: say"):
+            load(tmp_path, "chat.txt", ZOOM, start="15:00:00", recorded=length)
     with pytest.raises(InputError, match="without a date"):
         load(tmp_path, "chat.txt", ZOOM, start="2026-11-22T14:05:00", recorded=30.0)
 

@@ -1,5 +1,6 @@
 """A file of students' writing as utterances on the session's clock, names turned to pseudonyms."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -220,10 +221,12 @@ def _placed(
     left_out[BEFORE] += sum(t < 0 for t in seconds)
     left_out[AFTER] += sum(t > last for t in seconds)
     if not placed:
+        length = (
+            "" if math.isinf(last) else f", the recording from 0:00:00 to {_spoken(last - LATE)}"
+        )
         raise InputError(
             f"{path}: its texts run from {_spoken(min(seconds))} to {_spoken(max(seconds))} of the "
-            f"session, the recording from 0:00:00 to {_spoken(last - LATE)}: say with --chat-start "
-            "at which time of the file the recording begins"
+            f"session{length}: say with --chat-start at which time of the file the session begins"
         )
     return sorted(placed, key=lambda one: one[0])
 
