@@ -147,7 +147,8 @@ def test_a_file_without_names_says_so(tmp_path: Path) -> None:
 def test_one_person_alone_is_one_writer(tmp_path: Path) -> None:
     privacy = Privacy(single_subject=True, consent="form 7")
     with pytest.raises(PrivacyError, match="6 people write"):
-        analyze(write_posts(tmp_path), privacy=privacy)
+        analyze(write_posts(tmp_path), privacy=privacy, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
     alone = write_posts(tmp_path, people=1, name="one.csv")
     shown = analyze(alone, privacy=privacy).summary["writing"]["overall"]
     assert shown["text-7"] is not None

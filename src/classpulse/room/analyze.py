@@ -109,11 +109,13 @@ def analyze(
     """
     rules = privacy or Privacy()
     folder = None if out is None else Path(out)
-    writing = _writing(source, chat)
     tell = on_progress or (lambda _: None)
     if isinstance(source, Writing) or is_writing(source):
-        assert writing is not None
-        return _analyze_writing(writing, rules, folder, window=window, tell=tell)
+        if chat is not None:
+            raise InputError(
+                "the source is writing itself: give a chat beside a recording, or read both apart"
+            )
+        return _analyze_writing(source, rules, folder, window=window, tell=tell)
     opened = open_source(source, every=every)
     network = open_network(model) if rules.rules.face_emotion else None
     stream = watch(
@@ -130,11 +132,11 @@ def analyze(
     with ExitStack() as stack:
         frames = stack.enter_context(opened)
         stack.enter_context(closing(stream))  # its threads end before the source is closed
-        texts = None if writing is None else _open_texts(writing, frames)
+        texts = None if chat is None else _open_texts(chat, rules, frames)
         run = Recorder(rules, folder, face=faces, text=texts)
         seconds = suggest_window(frames.duration) if window is None else window
         run.open(stack, window=seconds, annotate=annotate, show_faces=show_faces)
-        _watch(run, stream, _read(texts, rules), duration=frames.duration, tell=tell)
+        _watch(run, stream, _read(texts), duration=frames.duration, tell=tell)
     info = run.info(_plain_name(str(source)), every=every, duration=frames.duration)
     with hold_interrupt():
         return Session(run.table, run.finish(info), run.files)
@@ -150,8 +152,8 @@ def _watch(
 ) -> None:
     """Frames as they come, and before each one what was written up to its time."""
     start = time.monotonic()
-    waiting = next(texts, None)
     try:
+        waiting = next(texts, None)
         for seen in chain(stream, (None,)):
             while waiting is not None and (seen is None or waiting.t <= seen.frame.t):
                 with hold_interrupt():
@@ -169,55 +171,47 @@ def _watch(
 
 
 def _analyze_writing(
-    writing: Writing, rules: Privacy, folder: Path | None, *, window: float | None, tell: OnProgress
+    source: str | Path | Writing,
+    rules: Privacy,
+    folder: Path | None,
+    *,
+    window: float | None,
+    tell: OnProgress,
 ) -> Session:
-    texts = _open_texts(writing, None)
+    texts = _open_texts(source, rules)
     posts = texts.posts
     run = Recorder(rules, folder, face=None, text=texts)
     with ExitStack() as stack:
         run.open(stack, window=suggest_window(posts.end) if window is None else window)
         start = time.monotonic()
         try:
-            for n, reading in enumerate(_read(texts, rules), start=1):
+            for n, reading in enumerate(_read(texts), start=1):
                 with hold_interrupt():
                     run.take_text(reading)
                 elapsed = time.monotonic() - start
                 tell(Progress(n, len(posts.utterances), elapsed, unit="texts"))
         except KeyboardInterrupt:
             run.complete = False
-    info = run.info(_plain_name(str(writing.path)), every=0.0, duration=posts.end)
+    info = run.info(texts.source, every=0.0, duration=posts.end)
     with hold_interrupt():
         return Session(run.table, run.finish(info), run.files)
 
 
-def _writing(source: str | Path | Writing, chat: str | Path | Writing | None) -> Writing | None:
-    """What there is to read, from either argument."""
-    own = source if isinstance(source, Writing) else None
-    if own is None and not isinstance(source, Writing) and is_writing(source):
-        own = Writing(Path(source))
-    if own is not None and chat is not None:
-        raise InputError(
-            f"{own.path} is writing itself: give a chat beside a recording, or analyze both apart"
-        )
-    if own is not None or chat is None:
-        return own
-    return chat if isinstance(chat, Writing) else Writing(Path(chat))
-
-
-def _open_texts(writing: Writing, frames: Source | None) -> TextChannel:
+def _open_texts(
+    given: str | Path | Writing, rules: Privacy, frames: Source | None = None
+) -> TextChannel:
+    writing = given if isinstance(given, Writing) else Writing(Path(given))
     recorded = None
     if frames is not None:
         recorded = float("inf") if frames.duration is None else frames.duration
     posts = load_posts(writing, recorded=recorded)
+    rules.check_writers({one.speaker for one in posts.utterances})
     model = OnnxTextModel(writing.model, threads=threads())
     return TextChannel(_plain_name(str(writing.path)), posts, model, writing.keep_texts)
 
 
-def _read(texts: TextChannel | None, rules: Privacy) -> Iterator[Reading]:
-    if texts is None:
-        return iter(())
-    rules.check_writers({one.speaker for one in texts.posts.utterances})
-    return read_posts(texts.posts, texts.model)
+def _read(texts: TextChannel | None) -> Iterator[Reading]:
+    return iter(()) if texts is None else read_posts(texts.posts, texts.model)
 
 
 def _plain_name(source: str) -> str:
