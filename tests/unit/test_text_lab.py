@@ -314,6 +314,21 @@ def test_a_run_begins_with_the_encoder_of_another(
         train(dataclasses.replace(other, start=str(tmp_path / "first")), posts, tmp_path / "third")
 
 
+def test_a_run_that_held_out_other_texts_is_no_start(
+    recipe: TextRecipe, posts: Path, tmp_path: Path
+) -> None:
+    train(recipe, posts, tmp_path / "first")
+    other = dataclasses.replace(recipe, start=str(tmp_path / "first"))
+    other = dataclasses.replace(
+        other, data=dataclasses.replace(other.data, dedup=not other.data.dedup)
+    )
+    with pytest.raises(InputError, match=r"held out of other rows \(data\.dedup\)"):
+        train(other, posts, tmp_path / "second")
+    (tmp_path / "first" / "recipe.json").unlink()
+    with pytest.raises(InputError, match="nobody knows what that run learned from"):
+        train(dataclasses.replace(recipe, start=str(tmp_path / "first")), posts, tmp_path / "x")
+
+
 def test_a_teacher_is_a_text_artefact(recipe: TextRecipe, posts: Path, tmp_path: Path) -> None:
     teacher = write_text_artefact(tmp_path / "teacher")
     changes = [f'teach.teachers=["{teacher}"]', "schedule.epochs=1"]

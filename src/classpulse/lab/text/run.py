@@ -40,7 +40,7 @@ from classpulse.lab.text.vocabulary import (
 )
 from classpulse.lab.train.checkpoint import load_state, save_state
 from classpulse.lab.train.epoch import EpochResult, Resumed
-from classpulse.lab.train.folder import BEST, CHECKPOINT, RESOLVED, check_table
+from classpulse.lab.train.folder import BEST, CHECKPOINT, RESOLVED, check_start, check_table
 from classpulse.lab.train.logs import Row, RunLog, log_row, open_log
 from classpulse.lab.train.loop import OnTrainStep, Validate, run_epochs
 from classpulse.text.encode import TextEncoder, find_cleaner
@@ -48,6 +48,10 @@ from classpulse.text.encode import TextEncoder, find_cleaner
 TOKENIZER, WORDS = "tokenizer.json", "words.txt"
 KNOWN_FROM = 3  # training texts that have a word which the gate knows, and
 KNOWN_SHARE = 2000  # one of so many where there are more (measured in docs/text.md)
+
+
+HELD = ("data.compose", "data.hold_beside", "data.dedup", "schedule.seed")
+"""Keys of a recipe that decide what is held out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +85,14 @@ def train_texts(
         on_step: called after every step.
 
     Raises:
-        InputError: there is a run and `resume` is not set, it is of another recipe, or the data
-            are missing or malformed.
+        InputError: there is a run and `resume` is not set, it is of another recipe, the data are
+            missing or malformed, or `start` held out other texts.
         ModelError: an encoder or a file of vectors cannot be used.
         OutputError: a file cannot be written.
     """
     table = text_recipe_table(recipe)
     check_table(out, table, resume=resume)  # before the data are read
+    check_start(recipe.start, table, held=HELD)
     parts = load_text_parts(recipe, paths)
     made = prepare_run(recipe, parts.train)
     model = build_text_model(recipe, made.vocabulary)

@@ -1,7 +1,7 @@
 """The folder of a run: what its files are called, and when one may be gone on from."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,43 @@ def check_table(out: Path, table: Mapping[str, Any], *, resume: bool) -> None:
             f"{out} was begun with another recipe ({', '.join(changed)}): give the same, another "
             f"--run, or delete {kept} to go on with this one"
         )
+
+
+def check_start(start: str | None, table: Mapping[str, Any], *, held: Sequence[str]) -> None:
+    """Refuse weights that may have learned from what this run is judged on.
+
+    Args:
+        start: folder of the run whose weights this one begins with; none if empty.
+        table: this recipe as plain values.
+        held: keys, as ``data.split``, that decide what is held out: both runs must agree in them.
+
+    Raises:
+        InputError: they do not, or the other run does not say.
+    """
+    if not start:
+        return
+    path = Path(start) / RESOLVED
+    try:
+        other = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise InputError(
+            f"start = '{start}': {path} cannot be read, so nobody knows what that run learned from"
+        ) from None
+    now = json.loads(json.dumps(table))
+    differ = [key for key in held if _at(other, key) != _at(now, key)]
+    if differ:
+        raise InputError(
+            f"start = '{start}' was held out of other rows ({', '.join(differ)}): it may have "
+            "learned from what this recipe is judged on; give both the same"
+        )
+
+
+def _at(table: Mapping[str, Any], key: str) -> Any:
+    """A value by its dotted key; what is empty is like what is not there."""
+    value: Any = table
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value or None
 
 
 def find_best(run: Path, recipe: str) -> Path:

@@ -24,7 +24,7 @@ from classpulse.lab.recipe import Recipe, recipe_table
 from classpulse.lab.train.augment import shrink
 from classpulse.lab.train.checkpoint import load_weights, save_state
 from classpulse.lab.train.epoch import EpochResult, Resumed
-from classpulse.lab.train.folder import BEST, CHECKPOINT, RESOLVED, check_run
+from classpulse.lab.train.folder import BEST, CHECKPOINT, RESOLVED, check_run, check_start
 from classpulse.lab.train.logs import (
     LOG,
     Row,
@@ -105,11 +105,14 @@ def train_parts(
             nothing and yield nothing. A run may go on with other workers than it was begun with.
 
     Raises:
-        InputError: there is a run and `resume` is not set, or it is of another recipe.
+        InputError: there is a run and `resume` is not set, it is of another recipe, or `start` has
+            another split.
         OutputError: a file cannot be written.
         WorkerError: a worker failed or was killed.
     """
     check_run(out, recipe, resume=resume)
+    drawn = ("schedule.seed",) if recipe.data.split != "official" else ()  # those parts are fixed
+    check_start(recipe.start, recipe_table(recipe), held=("data.split", *drawn))
     model, heads = build_network(recipe), list(recipe.heads)
     data = build_training(parts.train, recipe)
     if parallel is not None and own_rank() > 0:
