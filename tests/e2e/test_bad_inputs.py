@@ -19,6 +19,7 @@ from commands import COMMAND, HANGS, Outcome, run_inside
 from materials import portrait, write_clip, write_picture
 
 from classpulse.core.errors import OutputError
+from classpulse.core.records import Reading
 from classpulse.room.analyze import analyze
 
 PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
@@ -188,11 +189,11 @@ def test_interrupt_while_a_frame_is_recorded_waits_for_its_end(
     heed_interrupts()
     append, calls = table.ReadingTable.append, []
 
-    def interrupted(self: table.ReadingTable, row: dict[str, float | str]) -> None:
-        calls.append(row)
+    def interrupted(self: table.ReadingTable, reading: Reading) -> dict[str, float | str]:
+        calls.append(reading)
         if len(calls) == 2:
             signal.raise_signal(signal.SIGINT)
-        append(self, row)
+        return append(self, reading)
 
     monkeypatch.setattr(table.ReadingTable, "append", interrupted)
     try:
