@@ -145,6 +145,11 @@ def test_json_lines(tmp_path: Path) -> None:
     assert texts(load(tmp_path, "p.jsonl", lines)) == [(0, "W01", "a"), (6, "W01", "b")]
 
 
+def test_a_first_line_may_be_long(tmp_path: Path) -> None:
+    line = json.dumps({"text": "so " * 50_000})
+    assert len(load(tmp_path, "p.jsonl", line).utterances) == 1
+
+
 def test_the_teacher_can_be_left_out(tmp_path: Path) -> None:
     posts = load(tmp_path, "chat.txt", ZOOM, without=("Ms Hopper",))
     assert len(posts.utterances) == 3 and posts.left_out["author left out"] == 1

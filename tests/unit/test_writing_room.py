@@ -20,6 +20,7 @@ from classpulse.core.text_card import TextHead
 from classpulse.room import analyze as analyze_module
 from classpulse.room.analyze import Progress, analyze
 from classpulse.room.privacy import Privacy
+from classpulse.room.terminal import describe_session
 from classpulse.room.writing.line import describe_line, read_line
 from classpulse.room.writing.posts import Writing
 from classpulse.runtime.evidence import explain
@@ -207,6 +208,26 @@ def test_evidence_is_what_a_word_changes() -> None:
         explain(FakeTexts(), "a", head="votes", label="sad")
     with pytest.raises(LabelError):
         explain(FakeTexts(), "a", head="text-7", label="bored")
+
+
+class OnlyFeelings(FakeTexts):
+    """A model of GoEmotions alone."""
+
+    card = build_text_card(heads=FakeTexts.card.heads[1:])
+
+    def predict(self, texts: Sequence[str]) -> Mapping[str, Scores]:
+        return {"goemotions": super().predict(texts)["goemotions"]}
+
+
+def test_a_model_without_the_usual_emotions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(analyze_module, "OnnxTextModel", lambda name, threads: OnlyFeelings())
+    session = analyze(write_posts(tmp_path), out=tmp_path / "out", window=60)
+    assert session.summary["writing"]["windows"][0]["text-state"]["confused"]["value"] == 0.8
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Learning states in writing" in page and "Emotions in writing" not in page
+    assert "18 texts" in describe_session(session)
 
 
 def test_one_line() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from classpulse.room.analyze import Progress, Session
 from classpulse.room.table import FACE
+from classpulse.room.writing.reader import find_head
 
 
 @contextmanager
@@ -70,7 +71,7 @@ def _writing(writing: dict[str, Any], info: dict[str, Any]) -> list[str]:
     ]
     if counts["left_out"]:
         lines.append(f"Left out:{_reasons(counts['left_out'])}")
-    head = next((h for h in ("text-7", "text-5") if overall.get(h)), None)
+    head = find_head([name for name in writing["spaces"] if overall[name]])
     if head is None:
         return [*lines, f"Writing: not shown, fewer than {info['k']} people could be read."]
     ranked = sorted(overall[head].items(), key=lambda item: -item[1]["value"])[:3]

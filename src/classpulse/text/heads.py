@@ -8,6 +8,7 @@ from pathlib import Path
 
 from classpulse.core.errors import InputError
 
+DELIMITERS = (",", ";", "\t")
 HEAD = 1 << 16  # bytes, unpacked: more than any header line
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from classpulse.core.errors import InputError
 from classpulse.lab.data.clip_layouts import CLIP_LAYOUTS, find_clip_layout
-from classpulse.lab.data.corpora import CORPORA, DELIMITERS, find_corpus, goemotions_files
+from classpulse.lab.data.corpora import CORPORA, find_corpus, goemotions_files
 from classpulse.lab.data.fer2013 import COLUMNS
 from classpulse.lab.data.layouts import LAYOUTS, find_layout
-from classpulse.text.heads import head_text, header_fields, read_head
+from classpulse.text.heads import DELIMITERS, head_text, header_fields, read_head
 from classpulse.text.tables import load_excel_header
 from classpulse.vision.header import sniff
 

@@ -15,13 +15,12 @@ from classpulse.lab.data.text_readers import (
     load_meld,
 )
 from classpulse.lab.data.texts import MultiTextSet, TextSet
-from classpulse.text.heads import head_text, header_fields, read_head
+from classpulse.text.heads import DELIMITERS, head_text, header_fields, read_head
 
 AnyTexts = TextSet | MultiTextSet
 TextParts = dict[str, AnyTexts]
 """Part -> its texts; a corpus in one file is one part without a name."""
 
-DELIMITERS = (",", ";", "\t")
 GOEMOTIONS_PARTS = ("train", "dev", "test")
 
 

@@ -7,9 +7,8 @@ from classpulse.page import Card, Table
 from classpulse.room.report import charts, words
 from classpulse.room.report.lesson import Lesson, Panel, Row, Section, shown
 from classpulse.room.report.sections import build_axes, build_caption, build_shares
+from classpulse.room.writing.reader import STATES, find_head
 
-EMOTIONS = ("text-7", "text-5")  # the first that there is; five leave neutral and surprise out
-STATES = "text-state"
 HEADINGS = {
     "text-7": "Emotions in writing",
     "text-5": "Emotions in writing",
@@ -20,7 +19,9 @@ NOBODY = "no texts in both, or too few people"
 
 def build_writing(writing: Mapping[str, Any], k: int) -> list[Section]:
     """Sections over time, or tables of the whole where the file has no times."""
-    heads = [h for h in (find_emotions(writing), STATES) if h in writing["spaces"]]
+    emotions = find_head(writing["spaces"])
+    states = STATES if STATES in writing["spaces"] else None
+    heads = [head for head in (emotions, states) if head is not None]
     if not writing["windows"]:
         return [_whole(writing, head, k) for head in heads]
     lesson = Lesson(writing["windows"], writing["overall"], k)
@@ -31,16 +32,12 @@ def build_writing(writing: Mapping[str, Any], k: int) -> list[Section]:
     return [*shares, _texts(lesson, writing)]
 
 
-def find_emotions(writing: Mapping[str, Any]) -> str:
-    """The head of emotions that is shown."""
-    return next(head for head in EMOTIONS if head in writing["spaces"])
-
-
 def writing_cards(writing: Mapping[str, Any], k: int) -> list[Card]:
     """How much was written, and how it was read on the whole."""
     counts = writing["counts"]
     said = counts["texts"] - counts["abstained"]
-    whole = shown(writing["overall"], find_emotions(writing), k)
+    head = find_head(writing["spaces"])
+    whole = shown(writing["overall"], head, k) if head else None
     people = words.plural(counts["writers"], "person", "people")
     cards = [
         Card(
@@ -55,6 +52,8 @@ def writing_cards(writing: Mapping[str, Any], k: int) -> list[Card]:
             "nothing.",
         ),
     ]
+    if head is None:
+        return cards
     if whole is None:
         return [*cards, Card("Writing", "not shown", f"Reason: {words.few(k)}.")]
     first = max(whole, key=lambda name: float(whole[name]["value"]))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from classpulse.core.records import Reading, Utterance
+from classpulse.room.writing.reader import find_head
 from classpulse.runtime.evidence import Evidence, Predicts, explain
 
 TEXT_COLUMNS = ("line", "t", "subject", "label", "evidence", "text")
@@ -15,7 +16,7 @@ def text_row(reading: Reading, utterance: Utterance, model: Predicts) -> dict[st
     Args:
         utterance: what was read; model: by what.
     """
-    head = find_head(list(reading.scores))
+    head = find_head(reading.scores)
     label = reading.label(head) if head else None
     words = explain(model, utterance.text, head=head, label=label) if head and label else []
     return {
@@ -31,8 +32,3 @@ def text_row(reading: Reading, utterance: Utterance, model: Predicts) -> dict[st
 def describe_evidence(words: Sequence[Evidence]) -> str:
     """The `SHOWN` most telling words with their weights: ``lost +2.31 so +0.40``."""
     return " ".join(f"{one.word} {one.weight:+.2f}" for one in words[:SHOWN])
-
-
-def find_head(names: Sequence[str]) -> str | None:
-    """The head whose label is told: seven emotions rather than five, none of a silent reading."""
-    return next((name for name in ("text-7", "text-5") if name in names), None)

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from classpulse.room.writing.keep import describe_evidence, find_head
-from classpulse.room.writing.reader import TextModel, score_texts
+from classpulse.room.writing.keep import describe_evidence
+from classpulse.room.writing.reader import TextModel, find_head, score_texts
 from classpulse.runtime.evidence import Evidence, explain
 
 LISTED = 3  # labels of GoEmotions, of 28
@@ -21,7 +21,7 @@ def read_line(text: str, model: TextModel) -> dict[str, Any]:
     found: dict[str, Any] = {
         "abstained": silent[0], "head": None, "label": None, "probs": {}, "evidence": []
     }  # fmt: skip
-    head = find_head(list(scores))
+    head = find_head(scores)
     if silent[0] is not None or head is None:
         return found
     label = scores[head].space.names[int(scores[head].top[0])]

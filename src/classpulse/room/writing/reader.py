@@ -1,6 +1,6 @@
 """From utterances to readings: one batch through the network, the gate, learning states."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from classpulse.core.records import Reading, Scores
@@ -10,6 +10,7 @@ from classpulse.text.gate import known_share, split_words
 from classpulse.text.states import score_states
 
 CHANNEL = "text"
+EMOTIONS = ("text-7", "text-5")
 STATES = "text-state"
 GOEMOTIONS = "goemotions-28"
 BATCH = 64  # texts that are read ahead of the clock
@@ -33,6 +34,12 @@ def text_heads(card: TextCard) -> tuple[TextHead, ...]:
     multi = [head for head in card.heads if head.space == GOEMOTIONS]
     states = [TextHead(STATES, "", "text-state-3", 1.0, (), (0.5,) * 3)] if multi else []
     return (*card.heads, *states)
+
+
+def find_head(names: Collection[str]) -> str | None:
+    """The head whose label is told: seven emotions rather than five, which leave neutral and
+    surprise out; None where there is neither."""
+    return next((name for name in EMOTIONS if name in names), None)
 
 
 def score_texts(

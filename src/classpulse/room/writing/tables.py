@@ -7,7 +7,7 @@ from pathlib import Path
 from classpulse.core.errors import InputError
 from classpulse.room.writing.message import EMPTY, Message, Messages, plain_text
 from classpulse.room.writing.times import Moment, parse_time_at
-from classpulse.text.heads import head_text, header_fields, read_head
+from classpulse.text.heads import DELIMITERS, head_text, header_fields, read_head
 from classpulse.text.tables import Table, load_excel_header, load_json_lines, load_table, load_text
 
 NAMES: Mapping[str, tuple[str, ...]] = {
@@ -19,8 +19,6 @@ NAMES: Mapping[str, tuple[str, ...]] = {
              "timecreated"),
 }  # fmt: skip
 """What a column is for -> header names that are taken for it, in this order, any capitals."""
-
-DELIMITERS = (",", ";", "\t")
 
 
 def read_table(path: Path, columns: Mapping[str, str]) -> Messages:
@@ -50,7 +48,7 @@ def _header(path: Path) -> tuple[list[str], str]:
         return load_excel_header(path), ","
     head = head_text(read_head(path))
     if path.suffix.lower() in (".jsonl", ".ndjson"):
-        return _keys(head, path), ","
+        return _keys(head if "\n" in head else load_text(path), path), ","
     found = [header_fields(head, delimiter) for delimiter in DELIMITERS]
     most = max(range(len(DELIMITERS)), key=lambda i: len(found[i]))
     if any("\ufffd" in name for name in found[most]):
