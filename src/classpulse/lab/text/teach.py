@@ -4,10 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from classpulse.core.errors import InputError
 from classpulse.lab.evaluate.metrics import heat
 from classpulse.lab.text.heads import HEAD_SPACES, MULTI, Probs
-from classpulse.lab.train.teach import Teaching, blend_targets
+from classpulse.lab.train.teach import Teaching, blend_targets, shared_heads
 from classpulse.runtime.text import OnnxTextModel
 
 
@@ -19,17 +18,8 @@ def ask_teachers(how: Teaching, texts: Sequence[str], heads: Iterable[str]) -> d
         ModelError: an artefact cannot be used.
     """
     models = {spec: OnnxTextModel(spec, threads=2) for spec in how.teachers}
-    known = [{head.name for head in model.card.heads} for model in models.values()]
-    shared = [head for head in heads if all(head in names for names in known)]
-    if not shared:
-        raise InputError(
-            f"the teachers {', '.join(how.teachers)} share none of the heads {', '.join(heads)}"
-        )
-    for spec, model in models.items():
-        for head in shared:
-            found, wanted = model.card.head(head).space, HEAD_SPACES[head].name
-            if found != wanted:
-                raise InputError(f"teacher {spec}: head '{head}' has {found}, needs {wanted}")
+    cards = {spec: model.card for spec, model in models.items()}
+    shared = shared_heads(cards, heads, spaces=HEAD_SPACES)
     answers = [model.predict(texts) for model in models.values()]
     means = {head: np.mean([one[head].probs for one in answers], axis=0) for head in shared}
     return {

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from classpulse.core.card import Card
 from classpulse.core.errors import InputError
+from classpulse.core.labels import LabelSpace
 from classpulse.lab.data.faces import FaceSet
 from classpulse.lab.evaluate.metrics import heat
 from classpulse.lab.evaluate.predictors import predict_heads
@@ -57,16 +59,8 @@ def ask_teachers(how: Teaching, faces: FaceSet, heads: Iterable[str]) -> dict[st
         ModelError: an artefact cannot be used.
     """
     models = {spec: OnnxModel(spec) for spec in how.teachers}
-    shared = [head for head in heads if all(_has(model, head) for model in models.values())]
-    if not shared:
-        raise InputError(
-            f"the teachers {', '.join(how.teachers)} share none of the heads {', '.join(heads)}"
-        )
-    for spec, model in models.items():
-        for head in shared:
-            found, wanted = model.card.head(head).space, HEAD_SPACES[head].name
-            if found != wanted:
-                raise InputError(f"teacher {spec}: head '{head}' has {found}, needs {wanted}")
+    cards = {spec: model.card for spec, model in models.items()}
+    shared = shared_heads(cards, heads, spaces=HEAD_SPACES)
     answers = [predict_heads(model, faces.images) for model in models.values()]
     return {
         head: heat(np.mean([one[head].probs for one in answers], axis=0), how.temperature)
@@ -74,8 +68,30 @@ def ask_teachers(how: Teaching, faces: FaceSet, heads: Iterable[str]) -> dict[st
     }
 
 
-def _has(model: OnnxModel, head: str) -> bool:
-    return any(head == one.name for one in model.card.heads)
+def shared_heads(
+    teachers: Mapping[str, Card], heads: Iterable[str], *, spaces: Mapping[str, LabelSpace]
+) -> list[str]:
+    """Those of `heads` that every teacher has, in their order.
+
+    Args:
+        teachers: cards by what the recipe calls them; spaces: head -> labels it must have.
+
+    Raises:
+        InputError: they share none of the heads, or mean other labels by one.
+    """
+    wanted = list(heads)
+    known = [{head.name for head in card.heads} for card in teachers.values()]
+    shared = [head for head in wanted if all(head in names for names in known)]
+    if not shared:
+        raise InputError(
+            f"the teachers {', '.join(teachers)} share none of the heads {', '.join(wanted)}"
+        )
+    for spec, card in teachers.items():
+        for head in shared:
+            found, needed = card.head(head).space, spaces[head].name
+            if found != needed:
+                raise InputError(f"teacher {spec}: head '{head}' has {found}, needs {needed}")
+    return shared
 
 
 def blend_targets(
