@@ -33,10 +33,13 @@ check: $(VENV)/test.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
+# on idle cores; about an hour on two
 bench: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/dependencies.py
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/training_speed.py
 	$(BIN)/python benchmarks/parallel.py
+	$(BIN)/python benchmarks/parallel_training.py
 
 clean:
 	rm -rf $(VENV) out build dist src/*.egg-info

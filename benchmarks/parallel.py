@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from parallel_cases import CASES, Case, build_rows
+from parallel_cases import CASES, Case, Outcome, build_rows
 from parallel_page import write_page
 
 from classpulse.lab.parallel.process import peak_mb, single_thread
@@ -32,6 +32,13 @@ RESULT = Path(__file__).parent / "results" / "parallel.json"
 DIMENSIONS = (512, 256, 128, 64, 32, 16)
 PARTS = ("dimensions", "training-step")
 BATCH = 64
+REAL = {  # scheme of the simulated cluster, workers -> how it is trained here
+    "synchronous, 1": ("ddp", 1),
+    "synchronous, 2": ("ddp", 2),
+    "compressed, 2": ("ddp", 2, "fp16"),
+    "asynchronous, 1": ("async", 1),
+    "asynchronous, 2": ("async", 2),
+}
 
 
 def time_serial(task: tuple[str, int, str]) -> tuple[float, float, float]:
@@ -40,8 +47,11 @@ def time_serial(task: tuple[str, int, str]) -> tuple[float, float, float]:
     case = CASES[name]
     work, data = case.serial if how == "serial" else case.beside[how], case.build(size)
     start, used = time.perf_counter(), time.process_time()
-    work(data)
-    return time.perf_counter() - start, time.process_time() - used, peak_mb()
+    result = work(data)
+    spent, used = time.perf_counter() - start, time.process_time() - used
+    if isinstance(result, Outcome):
+        spent, used = result.seconds or spent, result.idle or used
+    return spent, used, peak_mb()
 
 
 def time_parallel(case: Case, data: Any, pool: Workers) -> tuple[float, float, Load]:
@@ -54,8 +64,8 @@ def time_parallel(case: Case, data: Any, pool: Workers) -> tuple[float, float, L
     start, used = time.perf_counter(), clock()
     outcome = case.parallel(data, pool)
     used, spent = clock() - used, time.perf_counter() - start
-    idle = used + sum(outcome.load.processor) / pool.count
-    return spent if outcome.seconds is None else outcome.seconds, idle, outcome.load
+    idle = outcome.idle or used + sum(outcome.load.processor) / pool.count
+    return outcome.seconds or spent, idle, outcome.load
 
 
 def measure_case(name: str, *, workers: list[int], runs: int, scale: float) -> dict[str, Any]:
@@ -99,14 +109,15 @@ def _measure_size(
     data = case.build(size)
     serial: list[tuple[float, float, float]] = []
     parallel: dict[int, list[tuple[float, float, Load]]] = {n: [] for n in pools}
-    for _ in range(runs + 1):  # the first warms caches and imports
+    warm = int(case.repeat)  # a run for caches and imports
+    for _ in range(runs + warm if case.repeat else 1):
         serial += alone.run(time_serial, [(name, size, "serial")])[0]
         for n, pool in pools.items():
             parallel[n].append(time_parallel(case, data, pool))
-    seconds, used, _ = map(statistics.median, zip(*serial[1:], strict=True))
+    seconds, used, _ = map(statistics.median, zip(*serial[warm:], strict=True))
     rows = []
     for n, measured in parallel.items():
-        spent, idle, loads = zip(*measured[1:], strict=True)
+        spent, idle, loads = zip(*measured[warm:], strict=True)
         rows.append(
             {
                 "size": size,
@@ -180,11 +191,28 @@ def time_steps(task: tuple[str, int]) -> dict[str, float]:
 
 
 def measure_step(*, runs: int) -> dict[str, Any]:
-    """What the simulated cluster begins with, of one worker with one thread."""
+    """What the simulated cluster begins with, of one worker with one thread, and real trainings."""
     stamp = _stamp()
     with Workers(1) as pool:
         step = pool.run(time_steps, [("residual-se", 4 * runs)])[0][0]
-    return stamp | {"network": "residual-se", "batch": BATCH} | step
+    real = [time_training(name, *how) for name, how in REAL.items()]
+    return stamp | {"network": "residual-se", "batch": BATCH, "real": real} | step
+
+
+def time_training(name: str, scheme: str, workers: int, compress: str = "none") -> dict[str, Any]:
+    """Seconds of a step of a real training of the same network: median of three epochs."""
+    from parallel_descent import build_recipe, first_pictures, settled, train_epochs
+
+    from classpulse.lab.models.residual import ResidualSettings
+    from classpulse.lab.train.parallel.settings import Parallel
+
+    batch = BATCH * workers if scheme == "ddp" else BATCH  # here one of each worker
+    recipe = build_recipe(ResidualSettings(), side=48, batch=batch, epochs=4)
+    data = first_pictures(recipe, 8 * BATCH * workers)
+    found = settled(train_epochs(Parallel(scheme, workers, compress), recipe, data))
+    rounds = found["steps"] * batch / (BATCH * workers)
+    seconds = found["step_seconds"] * found["steps"] / rounds
+    return {"scheme": name.partition(",")[0], "workers": workers, "seconds": seconds}
 
 
 def _stamp() -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """What `parallel.py` measures: each part of the study with its data, serially and by workers.
 
-To add one (training by `classpulse.lab.train.parallel`, say), write a `Case` into `CASES`: the page
-and the laws follow. A part that starts its own processes takes `pool.count` from a pool of threads
-and gives its own seconds, without the start, as `Outcome.seconds`.
+To add one, write a `Case` into `CASES`: the page and the laws follow. A part that starts its own
+processes, as training does, takes `pool.count` from a pool of threads and gives its own seconds,
+without the start, in its `Outcome`.
 """
 
 import os
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from classpulse.lab.parallel.process import peak_mb
 from classpulse.lab.parallel.workers import Load, Workers
 
 FER = Path(__file__).parents[2] / "shared" / "data" / "fer2013" / "fer2013.csv.gz"
@@ -23,18 +24,26 @@ CHANNELS, KERNEL, ACROSS = 16, 5, 512  # of the convolution
 WINDOWS = 50  # in a row of the large picture
 CORES = os.cpu_count() or 1
 HELD = 500  # pictures that predictions are compared on
+BATCH, EPOCHS = 256, 4  # of a training: of all workers together; the first epoch is not measured
 
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What workers gave: the result, who did how much, and their own seconds if the wall clock of
-    the whole call would say something else."""
+    """What work gave.
+
+    Args:
+        result: to be compared.
+        load: who did how much.
+        seconds: its own, if the wall clock of the whole call would say something else.
+        idle: seconds that it would take if nobody computed beside it, if it knows.
+    """
 
     result: Any
     load: Load
     seconds: float | None = None
+    idle: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +54,12 @@ class Case:
         title: for the page; unit: what a size counts.
         base: size for one worker; n workers get n times as much for Gustafson's law.
         build: size -> data, the same at every call, also in another process.
-        serial: the same work without a pool.
+        serial: the same work without a pool; may give an `Outcome` as well.
         parallel: by an open pool.
         compare: (data, serial result, parallel result) -> facts for the page.
         beside: name -> the same work by another library, which sets its own threads.
         kind: of the workers.
+        repeat: False where one call is already the median of several runs.
     """
 
     title: str
@@ -61,6 +71,7 @@ class Case:
     compare: Callable[[Any, Any, Any], dict[str, Any]]
     beside: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
     kind: str = "processes"
+    repeat: bool = True
 
 
 # --- data ----------------------------------------------------------------------------------------
@@ -220,6 +231,23 @@ def cascade_parallel(rounds: int, data: tuple[Array, Array, Array], pool: Worker
     return Outcome(machine, replace(machine.loads_[0], processor=used))
 
 
+def descend(scheme: str | None, pictures: int, pool: Workers | None = None) -> Outcome:
+    """A median epoch of a small network, its loss as the result."""
+    from parallel_descent import SMALL, build_recipe, first_pictures, settled, train_epochs
+
+    from classpulse.lab.train.parallel.settings import Parallel
+
+    recipe = build_recipe(SMALL, side=32, batch=BATCH, epochs=EPOCHS)
+    how = Parallel(scheme, pool.count) if scheme and pool else None
+    found = settled(train_epochs(how, recipe, first_pictures(recipe, pictures)))
+    steps, workers = found["steps"], pool.count if pool else 1
+    # "ddp" gives every worker a part of each step, the others give whole steps to some of them
+    each = found["compute_seconds"] * steps / (1 if scheme == "ddp" else workers)
+    load = Load((steps,) * workers, (each,) * workers, (each,) * workers, peak_mb())
+    idle = each + found["update_seconds"] * steps
+    return Outcome(found["loss"], load, found["step_seconds"] * steps, idle)
+
+
 # --- what is the same ----------------------------------------------------------------------------
 
 
@@ -240,6 +268,10 @@ def same_machine(data: tuple[Array, Array, Array], serial: Any, parallel: Any) -
         "support_vectors": len(parallel.support_),
         "support_vectors_svc": len(svc.support_),
     }
+
+
+def near_loss(data: Any, serial: Outcome, parallel: float) -> dict[str, Any]:
+    return {"loss": parallel, "loss_alone": serial.result}
 
 
 def _features(name: str, title: str) -> Case:
@@ -270,6 +302,20 @@ def _convolution(kind: str) -> Case:
 
 def _machines(title: str, serial: Callable[..., Any], parallel: Callable[..., Outcome]) -> Case:
     return Case(title, "training pictures", 2000, build_rows, serial, parallel, same_machine)
+
+
+def _training(scheme: str, title: str) -> Case:
+    return Case(
+        f"{title}, batches of {BATCH}",
+        "pictures in an epoch",
+        1024,
+        int,
+        partial(descend, None),
+        partial(descend, scheme),
+        near_loss,
+        kind="threads",
+        repeat=False,
+    )
 
 
 CASES: dict[str, Case] = {
@@ -307,4 +353,7 @@ CASES: dict[str, Case] = {
     "svm-cascade": _machines(
         "SVM, cascade of four parts, one round", svc_serial, partial(cascade_parallel, 1)
     ),
+    "ddp": _training("ddp", "Training, gradients averaged at every step"),
+    "async": _training("async", "Training, gradients applied when they come"),
+    "hogwild": _training("hogwild", "Training, weights in shared memory"),
 }

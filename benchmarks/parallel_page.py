@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from classpulse.core.errors import InputError
 from classpulse.lab.evaluate.figures import MUTED, build_axes, marker, render_svg, styled, tone
 from classpulse.lab.outputs import save_text
-from classpulse.lab.parallel.cluster import SCHEMES, Link, Step, epoch_seconds
+from classpulse.lab.parallel.cluster import SCHEMES, Link, Step, epoch_seconds, fit_link
 from classpulse.lab.parallel.laws import Fit, Scaling, fit_law, fit_laws
 from classpulse.lab.parallel.timings import describe_laws
 
@@ -21,6 +22,7 @@ GOAL = 0.85
 CLUSTER = (1, 4, 8, 16, 32, 64, 128, 256)
 SAMPLES = 28_709  # FER2013's training part
 LINKS = {"1 Gbit/s, 100 us": Link(125e6, 1e-4), "10 Gbit/s, 20 us": Link(1.25e9, 2e-5)}
+LOOPBACK = 5e-5  # seconds of a message between two processes of one machine
 EXAMPLE = {1: 8.0, 2: 4.6, 4: 3.1, 8: 2.5}  # workers -> seconds, for the command's section
 FEATURES = ("lbp", "hog", "gabor", "haar", "blocks")
 MACHINES = ("svm-one-vs-one", "svm-one-vs-rest", "svm-cascade")
@@ -54,6 +56,9 @@ kernel, stride, padding, dilation, groups |
 | SVM, one against one (eq. 25) | pairs of classes | same support vectors and predictions as SVC |
 | SVM, one against rest | classes | same predictions as OneVsRestClassifier |
 | SVM, cascade | parts of the data | SVC's machine when it has converged; after one round close |
+| training, synchronous (eq. 8) | every batch | the steps of one worker with the whole batch |
+| training, asynchronous and Hogwild | batches | no two runs are equal: [parallel-training.md]\
+(parallel-training.md) |
 
 """
 CLUSTER_TEXT = """## A cluster of 4 to 256 workers: simulation
@@ -61,8 +66,7 @@ CLUSTER_TEXT = """## A cluster of 4 to 256 workers: simulation
 **Nothing in this section was measured on a cluster.** `lab/parallel/cluster.py` computes it from
 one measured training step and a link with the stated bandwidth and latency; what the model leaves
 out (overlap of computing and sending, other traffic, loading data, convergence with large batches
-or old gradients) stands in that module. With one worker it is the measured run; `fit_link` gives
-the link with which it is a measured run of two.
+or old gradients) stands in that module.
 
 """
 
@@ -157,6 +161,8 @@ def _say(facts: dict[str, Any]) -> str:
         "same_predictions": lambda v: f"{v:.1%} of predictions as SVC",
         "support_vectors": lambda v: f"{v:,} support vectors",
         "support_vectors_svc": lambda v: f"SVC {v:,}",
+        "loss": lambda v: f"loss after four epochs {v:.3f}",
+        "loss_alone": lambda v: f"alone {v:.3f}",
     }
     return ", ".join(words[key](value) for key, value in facts.items())
 
@@ -310,7 +316,29 @@ def _cluster(found: dict[str, Any]) -> str:
         for scheme in SCHEMES
     ]
     head = " | ".join(["link", "scheme", *(f"{n} workers" for n in CLUSTER)])
-    return CLUSTER_TEXT + text + _table(head, rows)
+    return CLUSTER_TEXT + text + _table(head, rows) + _check(one, step)
+
+
+def _check(one: dict[str, Any], step: Step) -> str:
+    """The simulation beside real trainings here, with the link that one of them gives."""
+    real = {(run["scheme"], run["workers"]): run["seconds"] for run in one["real"]}
+    try:
+        link = fit_link(step, real["synchronous", 2], latency=LOOPBACK)
+        how = f"a link of {link.bandwidth / 1e6:.0f} MB/s (`fit_link`)"
+    except InputError:
+        link = Link(math.inf, LOOPBACK)
+        how = "a link without limit, because computing alone explains its time"
+    rows = []
+    for (scheme, workers), seconds in real.items():
+        said = SCHEMES[scheme](step, workers, link)
+        off = f"{said / seconds - 1:+.0%}"
+        rows.append((scheme, workers, f"{seconds:.3f}", f"{said:.3f}", off))
+    text = (
+        "Real trainings of that network by `lab/train/parallel` on this machine, with loading and "
+        "augmentation, beside the simulation. The synchronous run of two workers gives the link "
+        f"between two processes: {how}; the other rows are predictions.\n\n"
+    )
+    return text + _table("scheme | workers | s / step, real | simulated | off", rows)
 
 
 def _example() -> str:

@@ -3,8 +3,8 @@
 python benchmarks/parallel_training.py ../shared/data/fer2013/fer2013.csv.gz
 
 One small network on FER2013 pictures, the same seed, data and steps for all: alone, "ddp" with each
-compression, "async", "hogwild"; then the three optimizers of the paper (eq. 9-15) alone. Writes
-results/parallel_training.json, docs/parallel-training.svg and the measured part of
+compression, "async", "hogwild"; then the three optimizers of the paper (eq. 9-15) by four of them.
+Writes results/parallel_training.json, docs/parallel-training.svg and the measured part of
 docs/parallel-training.md. Efficiency means something only if there is a core for every worker and
 nothing else runs: the load of the machine is written down beside it.
 """
@@ -12,47 +12,36 @@ nothing else runs: the load of the machine is written down beside it.
 import argparse
 import json
 import os
-import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
+from parallel_descent import (
+    FER,
+    SMALL,
+    build_recipe,
+    first_pictures,
+    load_faces,
+    settled,
+    train_epochs,
+)
 
-from classpulse.core.card import InputSpec
 from classpulse.lab.evaluate.figures import build_axes, marker, save_figure, styled, tone
-from classpulse.lab.models.residual import ResidualSettings
 from classpulse.lab.outputs import save_text
-from classpulse.lab.recipe import Recipe, Schedule
-from classpulse.lab.train.augment import Augment
-from classpulse.lab.train.epoch import Trained
+from classpulse.lab.recipe import Recipe
 from classpulse.lab.train.kinds import Choice
-from classpulse.lab.train.loop import OnTrainStep, RunState, Training, fit, train_epoch
+from classpulse.lab.train.loop import Training
 from classpulse.lab.train.optim import AdamW, RmsPropPaper, Sgd
-from classpulse.lab.train.parallel.costs import Costs
-from classpulse.lab.train.parallel.scheme import open_scheme
 from classpulse.lab.train.parallel.settings import Parallel
-from classpulse.lab.train.run import build_network, build_training, build_validation
+from classpulse.lab.train.run import build_network, build_validation
 from classpulse.lab.train.schedule import OneCycle
-from classpulse.lab.train.sources import load_parts
 
 RESULT = Path(__file__).parent / "results" / "parallel_training.json"
 PAGE = Path(__file__).parents[1] / "docs" / "parallel-training.md"
 BEGIN = "<!-- measured by benchmarks/parallel_training.py; do not edit below -->\n"
 SIDE = 32
-RECIPE = Recipe(
-    "parallel-training",
-    "A small network, to compare ways of training in parallel.",
-    {"emotion": 1.0},
-    InputSpec(SIDE, SIDE, 1, (0.508,), (0.255,), "fer2013"),
-    network=Choice("residual-se", ResidualSettings(widths=(16, 32, 64, 128), blocks=1, stem=16)),
-    optimizer=Choice("adamw", AdamW()),
-    rate=Choice("one-cycle", OneCycle(peak_lr=3e-3)),
-    augment=Augment(rotation=10.0, shift=0.08, shear=0.0, erase=0.0, mixup_share=0.0),
-)
 OPTIMIZERS = {  # of the paper, with peak learning rates of the usual size, not searched for
     "SGD": (Choice("sgd", Sgd(momentum=0.0, nesterov=False)), 0.1),
     "Adam": (Choice("adamw", AdamW(weight_decay=0.0)), 3e-3),
@@ -64,18 +53,18 @@ Row = dict[str, Any]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path, help="FER2013")
+    parser.add_argument("data", type=Path, nargs="?", default=FER, help="FER2013")
     parser.add_argument("--pictures", type=int, default=4096)
     parser.add_argument("--batch", type=int, default=256, help="of all workers together")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    schedule = Schedule(sides=((options.epochs, SIDE),), batch=options.batch)
-    recipe, load = replace(RECIPE, schedule=schedule), os.getloadavg()[0]
-    parts = load_parts(recipe, {"fer2013": options.data}, None)
-    data = build_training(parts.train.take(np.arange(options.pictures), name="some"), recipe)
-    validate = build_validation(parts.valid.take(np.arange(1024), name="some"), recipe)
+    load = os.getloadavg()[0]
+    recipe = build_recipe(SMALL, side=SIDE, batch=options.batch, epochs=options.epochs)
+    data = first_pictures(recipe, options.pictures, options.data)
+    judges = load_faces(options.data).valid.take(np.arange(1024), name="some")
+    validate = build_validation(judges, recipe)
     schemes: dict[str, Parallel | None] = {"alone": None}
     schemes["ddp"] = Parallel("ddp", options.workers)
     for name in ("fp16", "bf16", "powersgd", "topk"):
@@ -85,7 +74,9 @@ def main() -> None:
     optimizers = []
     for name, (choice, lr) in OPTIMIZERS.items():
         own = replace(recipe, optimizer=choice, rate=Choice("one-cycle", OneCycle(peak_lr=lr)))
-        optimizers.append(measure(name, None, own, data, validate))
+        for scheme in ("alone", "ddp", "async", "hogwild"):
+            row = measure(name, schemes[scheme], own, data, validate)
+            optimizers.append(row | {"scheme": scheme})
     parameters = sum(p.numel() for p in build_network(recipe).parameters())
     found = {
         "pictures": len(data.x), "batch": options.batch, "workers": options.workers,
@@ -93,77 +84,53 @@ def main() -> None:
         "load_before": round(load, 2), "schemes": rows, "optimizers": optimizers,
     }  # fmt: skip
     save_text(json.dumps(found, indent=1) + "\n", RESULT)
-    save_figure(draw_curves(rows, optimizers), PAGE.with_suffix(".svg"))
+    save_figure(draw_curves(rows), PAGE.with_suffix(".svg"))
     fixed = PAGE.read_text(encoding="utf-8").partition(BEGIN)[0]
     save_text(fixed + BEGIN + describe(found), PAGE)
 
 
 def measure(name: str, how: Parallel | None, recipe: Recipe, data: Training, validate: Any) -> Row:
     """One training: its curve by epoch, and medians over the epochs after the first."""
-    network, curve, costs = build_network(recipe), [], []
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        open_scheme(how, network, data, recipe) as train_one,
-    ):
-        for epoch in fit(
-            network,
-            data,
-            recipe,
-            Path(folder) / "checkpoint.pt",
-            validate=validate,
-            train_one=train_one or train_alone,
-        ):
-            numbers = epoch.metrics
-            curve.append(
-                {
-                    "loss": epoch.loss,
-                    "val_loss": numbers["val_loss"],
-                    "accuracy": numbers["emotion"],
-                }
-            )
-            costs.append(epoch.costs)
-            print(name, epoch.number, {k: round(v, 4) for k, v in curve[-1].items()}, flush=True)
-    settled = costs[1:] or costs
-    keys = ("step_seconds", "compute_seconds", "update_seconds", "step_bytes", "mean_staleness")
+    epochs = []
+    for epoch in train_epochs(how, recipe, data, validate=validate):
+        epochs.append(epoch)
+        print(name, epoch.number, round(epoch.loss, 4), flush=True)
     ages: dict[int, int] = {}
-    for age, times in (pair for one in costs for pair in one["staleness"]):
+    for age, times in (pair for one in epochs[1:] or epochs for pair in one.costs["staleness"]):
         ages[age] = ages.get(age, 0) + times
     return {
         "name": name,
-        **{key: median(one[key] for one in settled) for key in keys},
-        "steps": costs[0]["steps"],
+        **settled(epochs),
         "staleness": sorted(ages.items()),
-        "curve": curve,
+        "curve": [
+            {
+                "loss": epoch.loss,
+                "val_loss": epoch.metrics["val_loss"],
+                "accuracy": epoch.metrics["emotion"],
+            }
+            for epoch in epochs
+        ],
     }
 
 
-def train_alone(
-    run: RunState, data: Training, recipe: Recipe, number: int, on_step: OnTrainStep | None
-) -> Trained:
-    """`train_epoch` with its costs."""
-    wall, own = time.perf_counter(), time.thread_time()
-    trained = train_epoch(run, data, recipe, number, on_step)
-    steps = len(data.x) // recipe.schedule.batch
-    wall, own = time.perf_counter() - wall, time.thread_time() - own
-    costs = Costs("alone", 1, steps, step_seconds=wall / steps, compute_seconds=own / steps)
-    return Trained(trained.loss, costs.plain())
-
-
 @styled
-def draw_curves(rows: list[Row], optimizers: list[Row]) -> Any:
-    """Training loss by epoch: the schemes, and the optimizers."""
-    figure, panels = build_axes(9.0, 3.8, columns=2, share_y=True)
-    for axes, group, title in zip(
-        panels, (rows, optimizers), ("schemes, AdamW", "optimizers, alone"), strict=True
-    ):
-        for i, row in enumerate(group):
-            losses = [point["loss"] for point in row["curve"]]
-            numbers = range(1, len(losses) + 1)
-            axes.plot(numbers, losses, color=tone(i), marker=marker(i), label=row["name"])
-        axes.set_title(title)
-        axes.set_xlabel("epoch")
-        axes.legend()
+def draw_curves(rows: list[Row]) -> Any:
+    """Training loss of every scheme by epoch, by seconds of training and by bytes sent."""
+    figure, panels = build_axes(11.0, 4.2, columns=3, share_y=True)
+    for i, row in enumerate(rows):
+        losses = [point["loss"] for point in row["curve"]]
+        epochs = range(1, len(losses) + 1)
+        seconds = [number * row["steps"] * row["step_seconds"] for number in epochs]
+        sent = [number * row["steps"] * row["step_bytes"] / 1e6 for number in epochs]
+        for axes, x in zip(panels, (epochs, seconds, sent), strict=True):
+            if any(x):  # nobody sends anything alone, or in shared memory
+                axes.plot(x, losses, color=tone(i), marker=marker(i), label=row["name"])
+    for axes, name in zip(panels, ("epoch", "seconds", "MB that a worker sent"), strict=True):
+        axes.set_xlabel(name)
+    panels[2].set_xscale("log")
     panels[0].set_ylabel("training loss")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(rows))
     return figure
 
 
@@ -184,14 +151,15 @@ def describe(found: dict[str, Any]) -> str:
         "| scheme | loss | val loss | accuracy | s / step | computing, s | server, s | "
         "bytes / step | staleness |\n|---|---|---|---|---|---|---|---|---|\n",
         *(_line(row) for row in found["schemes"]),
-        "\nThe three optimizers, alone:\n\n| optimizer | loss by epoch | val loss | accuracy |\n"
-        "|---|---|---|---|\n",
+        "\nThe three optimizers of the paper, each by four schemes:\n\n| optimizer | scheme | loss "
+        "by epoch | val loss | accuracy | s / step |\n|---|---|---|---|---|---|\n",
     ]
     for row in found["optimizers"]:
         losses = " ".join(f"{point['loss']:.3f}" for point in row["curve"])
         last = row["curve"][-1]
         lines.append(
-            f"| {row['name']} | {losses} | {last['val_loss']:.3f} | {last['accuracy']:.3f} |\n"
+            f"| {row['name']} | {row['scheme']} | {losses} | {last['val_loss']:.3f} | "
+            f"{last['accuracy']:.3f} | {row['step_seconds']:.3f} |\n"
         )
     return "".join(lines)
 
