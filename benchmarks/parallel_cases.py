@@ -274,11 +274,11 @@ def near_loss(data: Any, serial: Outcome, parallel: float) -> dict[str, Any]:
     return {"loss": parallel, "loss_alone": serial.result}
 
 
-def _features(name: str, title: str) -> Case:
+def _features(name: str, title: str, base: int = 1000) -> Case:
     return Case(
         f"{title}, batches of pictures",
         "pictures of 48 x 48",
-        1000,
+        base,
         build_pictures,
         partial(features_serial, name),
         partial(features_parallel, name),
@@ -322,7 +322,7 @@ CASES: dict[str, Case] = {
     "lbp": _features("lbp", "Local binary patterns"),
     "hog": _features("hog", "Histograms of oriented gradients"),
     "gabor": _features("gabor", "Gabor filters"),
-    "haar": _features("haar", "Haar-like features on integral images"),
+    "haar": _features("haar", "Haar-like features on integral images", 6000),
     "blocks": Case(
         "Local binary patterns, blocks of one large picture",
         f"rows of {WINDOWS} windows",
