@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -308,6 +309,22 @@ TABLES = (
 
 POSTS, CHAT = ("analyze", "posts.csv"), ("analyze", "chat.txt")
 TWO_WRITERS = b"time,author,text\n0:00:01,Ada,I am lost here\n0:00:02,Ben,so am I\n"
+QUIZ, TALK = ("analyze", "quiz.csv"), ("analyze", "talk.docx")
+QUIZ_HEADER = b"First name,State,Started on,Completed,Time taken,"
+ANSWERED = b"Ada,Finished,2 June 2021  9:05 AM,2 June 2021  9:20 AM,15 mins,"
+WORD = b"http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+LETTER = b'<document xmlns="%s"><body><p><r><t>Dear Ada,</t></r></p></body></document>' % WORD
+
+
+def word_file(start: bytes, *, spaces: int = 0) -> Callable[[Path], object]:
+    """A Word file whose text is `start`, and so many spaces."""
+
+    def build(folder: Path) -> None:
+        with zipfile.ZipFile(folder / "talk.docx", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("word/document.xml", start + b" " * spaces)
+
+    return build
+
 
 WRITING = (
     Bad("posts without a column of texts", POSTS, 3,
@@ -334,6 +351,38 @@ WRITING = (
         ("talk.vtt does not start with WEBVTT", "or a .txt"), make.raw("talk.vtt", b"hello")),
     Bad("JSON of another kind", ("analyze", "chat.json"), 3,
         ("chat.json: needs a list of messages", "Microsoft Graph"), make.raw("chat.json", b"{}")),
+    Bad("quiz of Moodle without responses", QUIZ, 3,
+        ("quiz.csv is a report of a Moodle quiz without a column 'Response 1'",
+         "download the quiz's Responses report"),
+        make.raw("quiz.csv", QUIZ_HEADER + b"Q. 1 /1.00\n" + ANSWERED + b"1.00\n")),
+    Bad("quiz of Moodle with numbers and letters alone", QUIZ, 3,
+        ("quiz.csv has no text to read (2 number or letter)",),
+        make.raw("quiz.csv", QUIZ_HEADER + b"Response 1,Response 2\n" + ANSWERED + b"3.14,B\n")),
+    Bad("quiz of Moodle with a time that is none", QUIZ, 3,
+        ("quiz.csv, line 2: 'heute' is not a time", "22.11.2026 14:05"),
+        make.raw("quiz.csv", QUIZ_HEADER + b"Response 1\nAda,Finished,heute,-,-,so hard\n")),
+    Bad("quiz of Moodle that is cut off", QUIZ, 3,
+        ("quiz.csv, line 2: ", "look for a quotation mark that is not closed"),
+        make.raw("quiz.csv", QUIZ_HEADER + b"Response 1\n" + ANSWERED + b'"I do not')),
+    Bad("feedback of Moodle without questions", ("analyze", "feedback.csv"), 3,
+        ("feedback.csv is a Moodle feedback without a question", "once more"),
+        make.raw("feedback.csv", b"Response number\n1\n")),
+    Bad("empty Word file", TALK, 3,
+        ("talk.docx is not a whole Word file (File is not a zip file)", "as .docx, or as .txt"),
+        make.raw("talk.docx", b"")),
+    Bad("Word file that is cut off inside", TALK, 3,
+        ("talk.docx is not a whole Word file (unclosed token", "once more"),
+        word_file(LETTER[:-20])),
+    Bad("Word file that is no transcript", TALK, 3,
+        ("talk.docx has no line such as 'Ada Byron   0:03'", ".docx or .vtt"), word_file(LETTER)),
+    Bad("Word file with entities that multiply", TALK, 3,
+        ("talk.docx is not a whole Word file (it has a document type", "once more"),
+        word_file(b'<!DOCTYPE d [<!ENTITY a "haha"><!ENTITY b "&a;&a;">]><d>&b;</d>')),
+    Bad("Word file of 100 KB that unpacks to 100 MB", TALK, 3,
+        ("talk.docx unpacks to more than 32 MB", "split it"), word_file(b"<d>", spaces=100 << 20)),
+    Bad("chat saved as a web page", ("analyze", "chat.html"), 3,
+        ("chat.html is a web page", "copy the texts into a .txt"),
+        make.raw("chat.html", b"<html><script>alert(1)</script></html>")),
     Bad("chat that is not there", ("analyze", "chat.txt"), 3,
         ("cannot read chat.txt: No such file", "check path and rights")),
     Bad("author to leave out who is not there", (*POSTS, "--without", "Eve"), 3,

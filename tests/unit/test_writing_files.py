@@ -205,6 +205,7 @@ def test_a_chat_goes_past_midnight(tmp_path: Path) -> None:
         ("a.jsonl", "[1]\n", "needs a JSON object"),
         ("a.jsonl", "nothing\n", "line 1: not JSON"),
         ("a.md", "hello", "no file of writing"),
+        ("a.html", "<script>alert(1)</script>", "is a web page"),
     ],
 )  # fmt: skip
 def test_bad_files_are_refused_with_one_sentence(

@@ -17,7 +17,7 @@ models_app = typer.Typer(help="The models that can be used.", no_args_is_help=Tr
 def analyze(
     source: Annotated[str | None, typer.Argument(help="Image, folder, 'pattern*.jpg', GIF, video, "
                       "camera:N, rtsp://..., - for standard input, or students' writing: .csv, "
-                      ".jsonl, .xlsx, .txt, .vtt, .json.")] = None,
+                      ".jsonl, .xlsx, .txt, .vtt, .docx, .json.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
     text: Annotated[str | None, typer.Option(help="One line to read, instead of a source.")] = None,
     chat: Annotated[Path | None, typer.Option(help="Writing beside the recording.")] = None,

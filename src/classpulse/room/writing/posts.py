@@ -10,6 +10,7 @@ from pathlib import Path
 from classpulse.core.errors import InputError
 from classpulse.core.records import Utterance
 from classpulse.room.writing.chats import read_chat, read_graph, read_transcript
+from classpulse.room.writing.documents import read_document
 from classpulse.room.writing.message import Message, Messages
 from classpulse.room.writing.tables import read_table
 from classpulse.room.writing.times import DAY, Moment, parse_time
@@ -25,9 +26,11 @@ TABLES = (".csv", ".tsv", ".xlsx", ".jsonl", ".ndjson")
 READERS: Mapping[str, Callable[[Path], Messages]] = {
     ".txt": read_chat,
     ".vtt": read_transcript,
+    ".docx": read_document,
     ".json": read_graph,
 }
 SUFFIXES = (*TABLES, *READERS)
+PAGES = (".html", ".htm")  # of writing, but in no form that could be known
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ class Posts:
 
 def is_writing(source: str | Path) -> bool:
     """Whether the name is that of a file of writing, not of pictures."""
-    return Path(source).suffix.lower() in SUFFIXES and "://" not in str(source)
+    return Path(source).suffix.lower() in (*SUFFIXES, *PAGES) and "://" not in str(source)
 
 
 def parse_columns(given: Sequence[str]) -> dict[str, str]:
@@ -133,6 +136,11 @@ def load_posts(writing: Writing, *, recorded: float | None = None) -> Posts:
 
 def _read(path: Path, columns: Mapping[str, str]) -> Messages:
     suffix = path.suffix.lower()
+    if suffix in PAGES:
+        raise InputError(
+            f"{path} is a web page, which every program writes in its own way: copy the texts into "
+            "a .txt, as a chat or one a line, or give a table"
+        )
     if suffix not in SUFFIXES:
         raise InputError(f"{path} is no file of writing: give one of {', '.join(SUFFIXES)}")
     try:

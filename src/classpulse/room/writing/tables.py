@@ -6,6 +6,7 @@ from pathlib import Path
 
 from classpulse.core.errors import InputError
 from classpulse.room.writing.message import EMPTY, Message, Messages, plain_text
+from classpulse.room.writing.moodle import find_answers, read_answers
 from classpulse.room.writing.times import Moment, parse_time_at
 from classpulse.text.heads import DELIMITERS, head_text, header_fields, read_head
 from classpulse.text.tables import Table, load_excel_header, load_json_lines, load_table, load_text
@@ -30,17 +31,22 @@ def read_table(path: Path, columns: Mapping[str, str]) -> Messages:
 
     Raises:
         InputError: as `text.tables.load_table`; no column has texts, a chosen one is not there, or
-            a time is none (the line is named).
+            a time is none (the line is named); as `moodle.find_answers`.
         MissingExtraError: Excel files need the extra `lab`.
     """
     header, delimiter = _header(path)
+    _check_columns(path, header, columns)
+    answers = find_answers(path, header, columns)
+    if answers is not None:
+        return read_answers(_load(path, answers.columns, delimiter), answers)
     chosen = _choose(path, header, columns)
-    wanted = tuple(dict.fromkeys(chosen.values()))
+    return _messages(_load(path, tuple(dict.fromkeys(chosen.values())), delimiter), chosen)
+
+
+def _load(path: Path, columns: Sequence[str], delimiter: str) -> Table:
     if path.suffix.lower() in (".jsonl", ".ndjson"):
-        table = load_json_lines(path, columns=wanted)
-    else:
-        table = load_table(path, columns=wanted, delimiter=delimiter)
-    return _messages(table, chosen)
+        return load_json_lines(path, columns=columns)
+    return load_table(path, columns=columns, delimiter=delimiter)
 
 
 def _header(path: Path) -> tuple[list[str], str]:
@@ -69,7 +75,7 @@ def _keys(head: str, path: Path) -> list[str]:
     return list(item)
 
 
-def _choose(path: Path, header: Sequence[str], columns: Mapping[str, str]) -> dict[str, str]:
+def _check_columns(path: Path, header: Sequence[str], columns: Mapping[str, str]) -> None:
     unknown = [use for use in columns if use not in NAMES]
     if unknown:
         raise InputError(f"a column is for {', '.join(NAMES)}, not for {', '.join(unknown)}")
@@ -78,6 +84,9 @@ def _choose(path: Path, header: Sequence[str], columns: Mapping[str, str]) -> di
         raise InputError(
             f"{path} has no column {', '.join(absent)}; its columns are: {', '.join(header)}"
         )
+
+
+def _choose(path: Path, header: Sequence[str], columns: Mapping[str, str]) -> dict[str, str]:
     plain = {name.casefold(): name for name in reversed(header)}
     chosen = {
         use: columns.get(use) or next((plain[n] for n in names if n in plain), "")
