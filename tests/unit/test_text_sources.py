@@ -72,6 +72,29 @@ def test_a_row_held_out_for_one_head_is_a_training_row_for_none(
     assert (rows.targets["text-7"].argmax(axis=1) == TEXT_7.index("happy")).all()
 
 
+def test_five_of_seven_are_the_rows_of_seven_that_have_one_of_the_five(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = [(f"text {i}", name) for i, name in enumerate(("joy", "surprise", "anger", "neutral"))]
+    seven = compose.to_space(texts_of("meld", MELD_7, rows), TEXT_7)
+    rows_of = {"train": [0, 1], "valid": [3, 2], "test": []}
+    parts = {
+        role: seven.take(np.array(some, dtype=np.int64), name=role)
+        for role, some in rows_of.items()
+    }
+    monkeypatch.setattr(compose, "_seven", lambda corpora, space, seed: parts)
+    five = compose.COMPOSITIONS.get("five-of-seven").split({}, TEXT_5, 0)
+    assert {role: texts.texts for role, texts in five.items()} == {
+        "train": ("text 0",),
+        "valid": ("text 2",),
+        "test": (),
+    }
+    assert five["valid"].row.tolist() == [2] and five["valid"].space == TEXT_5
+    assert (
+        TEXT_5.names[five["valid"].labels[0]] == "angry" and "parts of the 7" in five["valid"].name
+    )
+
+
 def test_labels_lead_from_every_corpus_to_both_heads() -> None:
     rows = [("what", "surprise"), ("no", "anger"), ("hi", "neutral")]
     meld = texts_of("meld", MELD_7, rows)
