@@ -15,6 +15,7 @@ pytest.importorskip("transformers")
 from text_artefacts import write_text_artefact  # noqa: E402
 
 from classpulse.core.errors import InputError, ModelError  # noqa: E402
+from classpulse.core.labels import GOEMOTIONS_28  # noqa: E402
 from classpulse.lab.models.base import RANDOM  # noqa: E402
 from classpulse.lab.models.lora import LoraLinear, add_lora, merge_lora  # noqa: E402
 from classpulse.lab.models.text_base import TextModel, Vocabulary  # noqa: E402
@@ -31,6 +32,7 @@ from classpulse.lab.text.export import PRECISIONS, export_text_onnx  # noqa: E40
 from classpulse.lab.text.publish import export_run, publish_texts  # noqa: E402
 from classpulse.lab.text.recipe import TextRecipe, load_text_recipe, text_recipe_table  # noqa: E402
 from classpulse.lab.text.run import train_texts  # noqa: E402
+from classpulse.lab.text.states import RULE  # noqa: E402
 from classpulse.lab.train.folder import BEST, CHECKPOINT  # noqa: E402
 from classpulse.runtime.text import OnnxTextModel  # noqa: E402
 from classpulse.text.encode import TokenBatch  # noqa: E402
@@ -378,6 +380,31 @@ def test_a_run_becomes_an_artefact_and_is_evaluated(
     assert len(scores) == 1 and found["model"] == "tiny" and found["abstained"]["answered"] > 0
     text = command("evaluate", out, posts, "--against", tmp_path / "raw").out
     assert "the gate refuses" in text and "McNemar" in text
+
+
+def test_the_labels_of_a_learning_state_are_published_with_one_threshold(
+    posts: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "goemotions"
+    folder.mkdir()
+    for part, n in (("train", 40), ("dev", 80)):
+        lines = [f"{part} comment w{i} of {i % 8}\t{i % 8}\tid\n" for i in range(n)]
+        (folder / f"{part}.tsv").write_text("".join(lines))
+    (tmp_path / "both.toml").write_text(
+        RECIPE.replace("text-5 = 1.0 }", "text-5 = 1.0, goemotions = 1.0 }").replace(
+            'sets = ["texts"]', 'sets = ["texts", "goemotions"]\nextra = { goemotions = 1.0 }'
+        )
+    )
+    both = load_text_recipe(str(tmp_path / "both.toml"), changes=["schedule.epochs=1"])
+    paths = {"texts": posts, "goemotions": folder}
+    assert list(train_texts(both, paths=paths, out=tmp_path / "run", resume=False))
+    out = tmp_path / "out"
+    card = publish_texts(both, tmp_path / "run", paths=paths, out=out, precision="float32")
+    cut = dict(zip(GOEMOTIONS_28.names, card.head("goemotions").thresholds, strict=True))
+    assert cut["annoyance"] == cut["disappointment"] and card.limits[-1] == RULE
+    assert {m.name.partition(",")[0] for m in card.metrics if m.head == "goemotions"} >= {
+        "recall of confused", "recall of curious", "recall of frustrated", "macro_f1",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,17 @@ Truth = NDArray[np.uint8]
 Groups = NDArray[np.float32]
 
 
-def fit_thresholds(probs: Probs, truth: Truth) -> tuple[float, ...]:
-    """For each of k labels the value of `GRID` with the highest F1 on (n, k) probs and truth.
+def fit_thresholds(probs: Probs, truth: Truth, *, beta: float = 1.0) -> tuple[float, ...]:
+    """For each of k labels the value of `GRID` with the highest F-beta on (n, k) probs and truth.
 
     A label that never occurs, or that no threshold finds, keeps `PLAIN_THRESHOLD`.
+
+    Args:
+        beta: how many times as much recall counts as precision (van Rijsbergen 1979, chapter 7).
     """
     found = []
     for j in range(truth.shape[1]):
-        scores = [_f1(probs[:, j] >= t, truth[:, j] > 0) for t in GRID]
+        scores = [_f_score(probs[:, j] >= t, truth[:, j] > 0, beta=beta) for t in GRID]
         best = int(np.argmax(scores))
         found.append(float(GRID[best]) if scores[best] > 0 else PLAIN_THRESHOLD)
     return tuple(found)
@@ -30,7 +33,7 @@ def fit_thresholds(probs: Probs, truth: Truth) -> tuple[float, ...]:
 def macro_f1(probs: Probs, truth: Truth, thresholds: tuple[float, ...]) -> float:
     """Mean F1 over the k labels; one that neither occurs nor is found counts as 0."""
     said = probs >= np.asarray(thresholds, dtype=np.float32)
-    return float(np.mean([_f1(said[:, j], truth[:, j] > 0) for j in range(truth.shape[1])]))
+    return float(np.mean([_f_score(said[:, j], truth[:, j] > 0) for j in range(truth.shape[1])]))
 
 
 def macro_f1_interval(
@@ -55,13 +58,21 @@ def cross_fitted_f1(
     probs: Probs, truth: Truth, *, groups: Groups | None = None, seed: int = 0
 ) -> Interval:
     """`macro_f1_interval` when each half of the rows is cut at the thresholds of the other half."""
+    said = cut_crosswise(probs, truth, seed=seed)
+    return _interval(said, truth, groups=groups, seed=seed)
+
+
+def cut_crosswise(
+    probs: Probs, truth: Truth, *, beta: float = 1.0, seed: int = 0
+) -> NDArray[np.bool_]:
+    """(n, k) answers, each half of the rows cut at the `fit_thresholds` of the other half."""
     order = np.random.default_rng(seed).permutation(len(truth))
     halves = order[: len(order) // 2], order[len(order) // 2 :]
     said = np.zeros(probs.shape, dtype=np.bool_)
     for fit_on, used_on in (halves, halves[::-1]):
-        cut = np.asarray(fit_thresholds(probs[fit_on], truth[fit_on]), dtype=np.float32)
+        cut = np.asarray(fit_thresholds(probs[fit_on], truth[fit_on], beta=beta), dtype=np.float32)
         said[used_on] = probs[used_on] >= cut
-    return _interval(said, truth, groups=groups, seed=seed)
+    return said
 
 
 def _interval(
@@ -84,6 +95,6 @@ def _mean_f1(hits: NDArray[np.float64], total: NDArray[np.float64]) -> float:
     return float(np.mean(2 * hits / np.maximum(total, 1)))
 
 
-def _f1(said: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
-    total = int(said.sum()) + int(truth.sum())
-    return 2 * int((said & truth).sum()) / total if total else 0.0
+def _f_score(said: NDArray[np.bool_], truth: NDArray[np.bool_], *, beta: float = 1.0) -> float:
+    total = int(said.sum()) + beta**2 * int(truth.sum())
+    return (1 + beta**2) * int((said & truth).sum()) / total if total else 0.0

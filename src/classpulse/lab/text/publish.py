@@ -28,6 +28,7 @@ from classpulse.lab.text.multi import PLAIN_THRESHOLD, fit_thresholds
 from classpulse.lab.text.recipe import TextRecipe, load_text_recipe
 from classpulse.lab.text.run import TOKENIZER, WORDS, build_text_model, open_encoder
 from classpulse.lab.text.sources import TextParts, load_text_parts
+from classpulse.lab.text.states import RULE, fit_state_thresholds, state_metrics
 from classpulse.lab.text.vocabulary import read_vocabulary
 from classpulse.lab.train.checkpoint import load_weights
 from classpulse.lab.train.folder import RESOLVED, find_best
@@ -83,7 +84,8 @@ def publish_texts(
     shipped = OnnxTextModel(str(out), threads=2)
     metrics = (*judge_texts(shipped, parts), *(m for _, ms in found for m in ms), *exact)
     gate = _fit_gate(card.gate, shipped.words, parts)
-    card = dataclasses.replace(card, gate=gate, metrics=metrics)
+    limits = (*card.limits, *([RULE] if MULTI & set(recipe.heads) else []))
+    card = dataclasses.replace(card, gate=gate, metrics=metrics, limits=limits)
     save_artefact(out, card)
     return card
 
@@ -181,11 +183,13 @@ def _head(name: str, temperature: float, *, plain: bool) -> TextHead:
 
 
 def _calibrate(raw: OnnxTextModel, head: str, valid: AnyTexts) -> tuple[TextHead, list[Metric]]:
-    """The head with its temperature and its ECE, or with its thresholds."""
+    """The head with its temperature and its ECE, or with its thresholds and what they give."""
     probs = raw.predict(valid.texts)[head].probs
     if isinstance(valid, MultiTextSet):
         thresholds = fit_thresholds(probs, valid.targets)
-        return dataclasses.replace(_head(head, 1.0, plain=False), thresholds=thresholds), []
+        thresholds = fit_state_thresholds(probs, valid.targets, thresholds)
+        fitted = dataclasses.replace(_head(head, 1.0, plain=False), thresholds=thresholds)
+        return fitted, state_metrics(head, probs, valid)
     temperature = round(fit_temperature(probs, valid.labels), 4)
     ece = cross_fitted_ece(probs, valid.labels, seed=0)
     made = ece_metric(head, ece, len(valid), valid.name)
