@@ -141,6 +141,19 @@ def test_our_claims_come_from_card_and_log(command: Any, made: Path, tmp_path: P
     assert nowhere.code == 3 and nowhere.err.count("\n") == 1
 
 
+def test_a_classical_pipeline_claims_without_runs(command: Any, made: Path, tmp_path: Path) -> None:
+    card = json.loads((made / "one" / "card.json").read_text())
+    (tmp_path / "card.json").write_text(json.dumps(card | {"recipe": "paper_cnn_pca_svm"}))
+    words = ("recipes", "claim", tmp_path, "--hardware", "a test")
+    claims = tomllib.loads(command(*words, "--minutes", "7").out)["claims"]
+    assert claims[0]["seeds"] == [42] and claims[0]["minutes"] == 7
+    unsaid = command(*words)
+    assert unsaid.code == 3 and "needs --minutes" in unsaid.err
+    (tmp_path / "card.json").write_text(json.dumps(card | {"recipe": "face-base"}))
+    networks = command(*words, "--minutes", "7")
+    assert networks.code == 3 and "give the folders of its runs" in networks.err
+
+
 def test_a_claim_is_found_by_party_and_metric() -> None:
     claims = tuple(Claim(by, "accuracy", "x", v) for by, v in (("source", 0.1), ("ours", 0.2)))
     found = pick_claim(claims, "ours")

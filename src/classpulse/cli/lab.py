@@ -188,11 +188,17 @@ def recipes_check(
 @recipes_app.command("claim")
 def recipes_claim(
     artefact: Annotated[Path, typer.Argument(help="Artefact with the measured card.")],
-    runs: Annotated[list[Path], typer.Argument(help="Its run; of an ensemble all members'.")],
     hardware: Annotated[str, typer.Option(help="What it was trained on.")],
+    runs: Annotated[
+        list[Path] | None, typer.Argument(help="Its run; of an ensemble all members'.")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0, help="Of the fit of a classical pipeline, without runs.")
+    ] = None,
 ) -> None:
     """Our numbers of an artefact, as tables for its recipe."""
-    typer.echo(import_lab("book").claim_runs(artefact, runs, hardware=hardware), nl=False)
+    claim_runs = import_lab("book").claim_runs
+    typer.echo(claim_runs(artefact, runs or [], hardware=hardware, minutes=minutes), nl=False)
 
 
 @recipes_app.command("plot")

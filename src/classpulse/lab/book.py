@@ -233,20 +233,33 @@ def check_recipe(recipe: Recipe) -> Checked:
     return Checked(recipe.name, count_parameters(network), tuple(losses))
 
 
-def claim_runs(artefact: Path, runs: Sequence[Path], *, hardware: str) -> str:
+def claim_runs(
+    artefact: Path, runs: Sequence[Path], *, hardware: str, minutes: float | None = None
+) -> str:
     """TOML of our claims: the numbers of the card, the minutes of the logs, the recipes' seeds.
 
     Args:
         runs: folder of the run that the artefact was published from; of an ensemble those of its
-            members.
+            members; none of a classical pipeline, which is fitted in one go.
+        minutes: of that fit.
 
     Raises:
-        InputError: a run has no recipe or no log.
+        InputError: a run has no recipe or no log; there is no run and no classical pipeline with
+            its minutes.
         ModelError: the artefact has no card.
     """
-    seeds = {read_table(str(run / RESOLVED))["schedule"]["seed"] for run in runs}
-    seconds = sum(row["seconds"] for run in runs for row in read_log(run / LOG))
     card = load_any_card(artefact / "card.json")
+    if runs:
+        seeds = {read_table(str(run / RESOLVED))["schedule"]["seed"] for run in runs}
+        seconds = sum(row["seconds"] for run in runs for row in read_log(run / LOG))
+    else:
+        recipe = open_recipe(card.recipe)
+        if not isinstance(recipe, ClassicRecipe) or minutes is None:
+            raise InputError(
+                f"{artefact}: give the folders of its runs; only a classical pipeline has none, "
+                "and needs --minutes"
+            )
+        seeds, seconds = {recipe.seed}, minutes * 60
     return claims_toml(claim_of(card, seconds, seeds=tuple(sorted(seeds)), hardware=hardware))
 
 
