@@ -5,6 +5,7 @@ import csv
 import gzip
 import io
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from classpulse.lab.data.text_readers import (
     load_meld,
 )
 from classpulse.lab.data.texts import clean_texts, relabel_texts
+from classpulse.text import tables
 from classpulse.text.tables import load_table, load_text
 
 AB = LabelSpace("ab", ("a", "b"))
@@ -232,6 +234,49 @@ def test_malformed_excel(tmp_path: Path, write: Write, monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "openpyxl", None)
     with pytest.raises(MissingExtraError, match=r"Excel files needs the extra 'lab'"):
         load_isear(tmp_path / "bad.xlsx")
+
+
+def rewrite_sheet(folder: Path, sheet: str) -> Path:
+    """A workbook whose first sheet has these rows as XML."""
+    book = pytest.importorskip("openpyxl").Workbook()
+    book.save(folder / "plain.xlsx")
+    name = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    with (
+        zipfile.ZipFile(folder / "plain.xlsx") as plain,
+        zipfile.ZipFile(folder / "made.xlsx", "w", zipfile.ZIP_DEFLATED) as made,
+    ):
+        for part in plain.namelist():
+            own = part == "xl/worksheets/sheet1.xml"
+            content = f'<worksheet xmlns="{name}">{sheet}</worksheet>'.encode()
+            made.writestr(part, content if own else plain.read(part))
+    return folder / "made.xlsx"
+
+
+def cells(line: int, **values: str) -> str:
+    inside = "".join(
+        f'<c r="{column}{line}" t="inlineStr"><is><t>{text}</t></is></c>'
+        for column, text in values.items()
+    )
+    return f'<row r="{line}">{inside}</row>'
+
+
+def test_excel_files_that_claim_more_than_they_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = cells(1, A="text", B="who") + cells(3, A="hi")
+    claims = '<dimension ref="A1:XFD1048576"/>'
+    far = cells(2_000_000_000, A="beyond")  # openpyxl makes the rows between
+    for sheet in (f"{claims}<sheetData>{two}{far}", f'<dimension ref="A1"/><sheetData>{two}'):
+        path = rewrite_sheet(tmp_path, f"{sheet}</sheetData>")
+        table = load_table(path, columns=("text", "who"))
+        assert table.columns == {"text": ("hi",), "who": ("",)} and table.line == (3,)
+    monkeypatch.setattr(tables, "EXCEL_CELLS", 30_000)
+    path = rewrite_sheet(tmp_path, f"<sheetData>{two}{cells(4, XFD='x')}</sheetData>")
+    with pytest.raises(InputError, match="line 4: more than 30,000 cells; remove columns"):
+        load_table(path, columns=("text",))
+    monkeypatch.setattr(tables, "EXCEL_BYTES", 1 << 10)
+    with pytest.raises(InputError, match="up to 0 MB are read: save it as CSV"):
+        load_table(path, columns=("text",))
 
 
 def test_meld_and_iemocap(write: Write) -> None:

@@ -132,6 +132,20 @@ def test_a_feedback_with_names_and_without(tmp_path: Path) -> None:
     posts = load(tmp_path, "feedback.csv", ANONYMOUS)
     assert [text for *_, text in told(posts)] == ["boring", "nothing new", "great"]
     assert not posts.timed and posts.left_out == {"empty": 1}
+    # two people, however much they wrote: five are needed for a number
+    assert [who for _, who, _ in told(posts)] == ["W01", "W01", "W02"]
+
+
+def test_a_row_without_a_name_is_one_person(tmp_path: Path) -> None:
+    table = "State,Started,Completed,Response 1,Response 2\nFinished,0:00:01,0:00:02,so so,no no\n"
+    assert {who for _, who, _ in told(load(tmp_path, "quiz.csv", table))} == {"W01"}
+
+
+def test_only_questions_of_a_feedback_are_texts(tmp_path: Path) -> None:
+    added = ANONYMOUS.replace("\n", ",,\n")  # by Excel
+    assert len(load(tmp_path, "f.csv", added).utterances) == 3
+    other = 'Date,Full name,Groups,Message\n"2 June 2021, 9:20 AM",Ada,A,I am lost\n'
+    assert [text for *_, text in told(load(tmp_path, "f.csv", other))] == ["I am lost"]
 
 
 @pytest.mark.parametrize(
@@ -163,7 +177,9 @@ def test_numbers_and_letters_are_no_writing(tmp_path: Path, text: str) -> None:
     assert len(posts.utterances) == 1 and posts.left_out == {"number or letter": 1}
 
 
-@pytest.mark.parametrize("text", ["no", "x = 5", "4 apples", "5 or 6", "!!", "\U0001f600"])
+@pytest.mark.parametrize(
+    "text", ["no", "x = 5", "4 apples", "5 or 6", "!!", ":D", ";P", "\U0001f600"]
+)
 def test_anything_else_is(tmp_path: Path, text: str) -> None:
     assert told(load(tmp_path, "a.csv", f'Response number,Q\n1,"{text}"\n'))[0][2] == text
 
@@ -234,6 +250,7 @@ LAUGHS = '<!DOCTYPE w [<!ENTITY a "ha"><!ENTITY b "&a;&a;"><!ENTITY c "&b;&b;">]
         (packed(b"x", name="hello.txt"), "not a whole Word file .*no item named"),
         (packed(document([("Ada  0:03", "hi")]), how=zipfile.ZIP_BZIP2), "packed as Word does not"),
         (packed(b"<w:document"), "not a whole Word file .*unclosed token"),
+        (packed(b'<?xml version="1.0" encoding="so"?><a/>'), "not a whole .*unknown encoding: so"),
         (packed(b""), "not a whole Word file .*no element found"),
         (packed(b"<a>&b;</a>"), "not a whole Word file .*undefined entity"),
         (packed(document([("Ada  0:03", "hi")], before=LAUGHS)), "it has a document type"),
@@ -264,6 +281,9 @@ def test_hostile_lines_take_no_time(tmp_path: Path) -> None:
     start = time.process_time()
     with pytest.raises(InputError, match="no line such as"):
         load_word(tmp_path, packed(document([("a" + " " * 500_000 + "b",)])))
+    many = [("a" + " " * 290 + "b",)] * 25_000
+    with pytest.raises(InputError, match="no line such as"):
+        load_word(tmp_path, packed(document(many)))
     digits, spaces = "1" * 100_000, "2" + " " * 100_000 + "x"
     load(tmp_path, "a.csv", f'Response number,Q\n1,"{digits}!"\n2,"{spaces}"\n')
     assert time.process_time() - start < 30  # a quadratic pattern takes hours

@@ -22,6 +22,9 @@ from xml.etree.ElementTree import ParseError
 from classpulse.core.errors import InputError, MissingExtraError
 
 MAX_FIELD = 1 << 20  # characters; a longer one is a quote that was never closed
+EXCEL_ROWS = 1 << 20  # that a sheet can have; a file may claim more
+EXCEL_CELLS = 20_000_000  # empty ones too: one in the last column makes 16,384 of every row
+EXCEL_BYTES = 512 << 20  # unpacked; zipfile gives no more than a member claims
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +194,12 @@ def _excel_rows(path: Path, *, last: int | None = None) -> Iterator[Row]:
     except ImportError:
         raise MissingExtraError("reading Excel files", "lab") from None
     try:
+        _check_unpacked(path)
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
         try:
-            rows = list(book.worksheets[0].iter_rows(max_row=last, values_only=True))
+            sheet = book.worksheets[0]
+            sheet.reset_dimensions()  # what the file claims may be wrong, or a million empty rows
+            rows = _cells(path, sheet.iter_rows(max_row=last or EXCEL_ROWS, values_only=True))
         finally:
             book.close()
     except _NOT_EXCEL as error:
@@ -202,9 +208,34 @@ def _excel_rows(path: Path, *, last: int | None = None) -> Iterator[Row]:
         ) from None
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
-    for line, cells in enumerate(rows, start=1):
-        if any(cell is not None for cell in cells):
-            yield line, ["" if cell is None else str(cell) for cell in cells]
+    yield from rows
+
+
+def _check_unpacked(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > EXCEL_BYTES:
+        raise InputError(
+            f"{path} unpacks to {size >> 20} MB; up to {EXCEL_BYTES >> 20} MB are read: save it as "
+            "CSV"
+        )
+
+
+def _cells(path: Path, sheet: Iterable[Sequence[Any]]) -> list[Row]:
+    """Rows with a value in them, as strings, all as wide as the widest."""
+    rows: list[tuple[int, list[str]]] = []
+    width = 0
+    for line, cells in enumerate(sheet, start=1):
+        if all(cell is None for cell in cells):
+            continue
+        rows.append((line, ["" if cell is None else str(cell) for cell in cells]))
+        width = max(width, len(cells))
+        if width * len(rows) > EXCEL_CELLS:
+            raise InputError(
+                f"{path}, line {line}: more than {EXCEL_CELLS:,} cells; remove columns that are "
+                "not needed, or save it as CSV"
+            )
+    return [(line, [*cells, *[""] * (width - len(cells))]) for line, cells in rows]
 
 
 def _header(fields: Sequence[str], path: Path, columns: Sequence[str]) -> list[str]:

@@ -16,7 +16,8 @@ from classpulse.room.writing.message import EMPTY, Message, Messages
 from classpulse.room.writing.times import parse_time_at
 from classpulse.room.writing.word import Paragraph, read_paragraphs
 
-_TURN = re.compile(r"(?P<author>\S.*?)\s{2,}(?P<at>(?:\d{1,2}:)?\d{1,2}:\d{2})")
+# the author ends in no space: many of them are tried once, not from each
+_TURN = re.compile(r"(?P<author>(?:\S.*)?\S)\s{2,}(?P<at>(?:\d{1,2}:)?\d{1,2}:\d{2})")
 _SPAN = re.compile(r"(?P<at>\d{1,2}:\d{1,2}:\d{1,2}(?:[.,]\d{1,3})?)\s+-->\s+[\d:.,]+")
 _EVENT = re.compile(r".{1,200} (?:started|stopped) transcription")
 

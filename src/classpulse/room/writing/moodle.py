@@ -26,10 +26,12 @@ STARTED = ("started on", "started")
 COMPLETED = ("completed",)
 NAMES = (("first name",), ("last name", "surname"))
 FULL_NAME = ("full name", "user full name")
-NUMBERED = ("response number",)  # of an anonymous feedback, which has neither name nor date
+NUMBERED = ("response number",)  # of an anonymous feedback: who it is, without name and date
 
 _RESPONSE = re.compile(r"response \S+")  # a question's number may be 1a
-_BARE = re.compile(r"\W*[^\W\d_]\W*|[-+\u2212]?\d[\d.,'\s]*(?:e[-+]?\d+)?%?", re.IGNORECASE)
+_BARE = re.compile(  # :D is no letter
+    r"(?![:;=])\W*[^\W\d_]\W*|[-+\u2212]?\d[\d.,'\s]*(?:e[-+]?\d+)?%?", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Answers:
 
     Args:
         texts: answers to a question each.
-        names: the writer, put together with spaces; none if anonymous.
+        names: the writer, put together with spaces; a row without is somebody of its own.
         times: the first that is filled in counts; none where the table has no times.
         escaped: whether a sign of HTML is written as ``&lt;``, as a feedback does.
     """
@@ -82,7 +84,8 @@ def read_answers(table: Table, answers: Answers) -> Messages:
     left_out: Counter[str] = Counter()
     for i, line in enumerate(table.line):
         cells = {name: table.columns[name][i].strip() for name in answers.columns}
-        author = " ".join(cells[name] for name in answers.names if cells[name]) or None
+        # a row is one person: each answer counted as somebody else would make a group of two six
+        author = " ".join(cells[name] for name in answers.names if cells[name]) or f"row {line}"
         for name in answers.texts:
             text = plain_text(unescape(cells[name]) if answers.escaped else cells[name])
             if text in BLANK or _BARE.fullmatch(text):
@@ -109,17 +112,17 @@ def _find_quiz(path: Path, header: Sequence[str]) -> Answers | None:
 
 def _find_feedback(path: Path, header: Sequence[str]) -> Answers | None:
     """Questions stand behind the date, or behind the number of an anonymous response."""
-    names, times = _named(header, FULL_NAME), _named(header, ("date",))
-    if not (names and times and _named(header, ("groups",))):
-        names, times = (), ()
-        if not header or header[0].casefold() not in NUMBERED:
-            return None
-    texts = tuple(header[header.index(times[0]) + 1 :] if times else header[1:])
+    first = header[0].casefold() if header else ""
+    times = () if first in NUMBERED else _named(header, ("date",))
+    known = header[: header.index(times[0]) + 1] if times else header[:1]
+    if first not in NUMBERED and not (first in FULL_NAME and times and _named(known, ("groups",))):
+        return None
+    texts = tuple(name for name in header[len(known) :] if name)  # Excel adds columns without one
     if not texts:
         raise InputError(
             f"{path} is a Moodle feedback without a question: download its responses once more"
         )
-    return Answers(texts, names, times, escaped=True)
+    return Answers(texts, tuple(header[:1]), times, escaped=True)
 
 
 def _named(header: Sequence[str], words: Sequence[str]) -> tuple[str, ...]:

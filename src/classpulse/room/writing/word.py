@@ -20,7 +20,7 @@ KNOWN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 SPACE = "wordprocessingml"  # in the name space of text; pictures have another one
 
 _DAMAGED = (
-    zipfile.BadZipFile, zlib.error, expat.ExpatError, EOFError, KeyError, NotImplementedError,
+    zipfile.BadZipFile, zlib.error, expat.ExpatError, EOFError, LookupError, NotImplementedError,
     RuntimeError, ValueError,
 )  # fmt: skip
 
