@@ -147,6 +147,8 @@ def test_a_classical_pipeline_claims_without_runs(command: Any, made: Path, tmp_
     words = ("recipes", "claim", tmp_path, "--hardware", "a test")
     claims = tomllib.loads(command(*words, "--minutes", "7").out)["claims"]
     assert claims[0]["seeds"] == [42] and claims[0]["minutes"] == 7
+    both = command(*words, tmp_path, "--minutes", "7")
+    assert both.code == 3 and "leave --minutes out" in both.err
     unsaid = command(*words)
     assert unsaid.code == 3 and "needs --minutes" in unsaid.err
     (tmp_path / "card.json").write_text(json.dumps(card | {"recipe": "face-base"}))

@@ -244,11 +244,13 @@ def claim_runs(
         minutes: of that fit.
 
     Raises:
-        InputError: a run has no recipe or no log; there is no run and no classical pipeline with
-            its minutes.
+        InputError: a run has no recipe or no log, or minutes beside it; there is no run and no
+            classical pipeline with its minutes.
         ModelError: the artefact has no card.
     """
     card = load_any_card(artefact / "card.json")
+    if runs and minutes is not None:
+        raise InputError(f"{artefact}: the logs of its runs say the minutes: leave --minutes out")
     if runs:
         seeds = {read_table(str(run / RESOLVED))["schedule"]["seed"] for run in runs}
         seconds = sum(row["seconds"] for run in runs for row in read_log(run / LOG))
