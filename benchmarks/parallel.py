@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from parallel_cases import CASES, Case, Outcome, build_rows
+from parallel_cases import CASES, FER, Case, Outcome, build_rows
 from parallel_page import write_page
 
 from classpulse.lab.parallel.process import peak_mb, single_thread
@@ -118,6 +118,7 @@ def _measure_size(
     rows = []
     for n, measured in parallel.items():
         spent, idle, loads = zip(*measured[warm:], strict=True)
+        told = loads[0].seconds  # processes of a training are not asked
         rows.append(
             {
                 "size": size,
@@ -125,8 +126,8 @@ def _measure_size(
                 "seconds": statistics.median(spent),
                 "serial": seconds,
                 "idle_speedup": used / statistics.median(idle),
-                "balance": statistics.median(load.balance for load in loads),
-                "peak_mb": round(max(load.peak_mb for load in loads)),
+                "balance": statistics.median(load.balance for load in loads) if told else None,
+                "peak_mb": round(max(load.peak_mb for load in loads)) if told else None,
                 "serial_mb": round(serial[-1][2]),
             }
         )
@@ -226,6 +227,7 @@ def _stamp() -> dict[str, Any]:
         "load": round(os.getloadavg()[0], 1),
         "commit": source_commit(),
         "numpy": np.__version__,
+        "data": "FER2013" if FER.is_file() else "noise",
     }
 
 

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classpulse.lab.parallel.process import peak_mb
 from classpulse.lab.parallel.workers import Load, Workers
 
 FER = Path(__file__).parents[2] / "shared" / "data" / "fer2013" / "fer2013.csv.gz"
@@ -35,7 +34,7 @@ class Outcome:
 
     Args:
         result: to be compared.
-        load: who did how much.
+        load: who did how much, empty where nobody says.
         seconds: its own, if the wall clock of the whole call would say something else.
         idle: seconds that it would take if nobody computed beside it, if it knows.
     """
@@ -243,9 +242,8 @@ def descend(scheme: str | None, pictures: int, pool: Workers | None = None) -> O
     steps, workers = found["steps"], pool.count if pool else 1
     # "ddp" gives every worker a part of each step, the others give whole steps to some of them
     each = found["compute_seconds"] * steps / (1 if scheme == "ddp" else workers)
-    load = Load((steps,) * workers, (each,) * workers, (each,) * workers, peak_mb())
     idle = each + found["update_seconds"] * steps
-    return Outcome(found["loss"], load, found["step_seconds"] * steps, idle)
+    return Outcome(found["loss"], Load(), found["step_seconds"] * steps, idle)
 
 
 # --- what is the same ----------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from parallel_cases import FER
 
 from classpulse.core.card import InputSpec
 from classpulse.core.labels import FER2013_7
@@ -29,7 +30,6 @@ from classpulse.lab.train.run import build_network, build_training
 from classpulse.lab.train.schedule import OneCycle
 from classpulse.lab.train.sources import FaceParts, load_parts
 
-FER = Path(__file__).parents[2] / "shared" / "data" / "fer2013" / "fer2013.csv.gz"
 SMALL = ResidualSettings(widths=(16, 32, 64, 128), blocks=1, stem=16)
 
 

@@ -123,8 +123,8 @@ def _summary(cases: dict[str, Any]) -> str:
             f"{run.speedup:.2f}",
             f"{run.efficiency:.2f}",
             f"{row['idle_speedup'] / run.workers:.2f}",
-            f"{row['balance']:.2f}",
-            f"{row['serial_mb']} / {row['peak_mb']}",
+            "" if row["balance"] is None else f"{row['balance']:.2f}",
+            f"{row['serial_mb']} / {row['peak_mb'] or ''}",
         )
         for name, case in cases.items()
         for row in case["rows"]
@@ -356,14 +356,14 @@ def _epochs(scheme: str, step: Step, link: Link) -> list[str]:
 
 def _origin(found: dict[str, Any]) -> str:
     rows = [
-        (f"`{name}`", one["date"], one["machine"], one["load"], one["commit"])
+        (f"`{name}`", one["data"], one["date"], one["machine"], one["load"], one["commit"])
         for name, one in found.items()
     ]
     text = (
         "## Where the numbers are from\n\nA load above 0 before the measurement means that others "
         "computed beside it: then speedups are too low or, with luck, too high.\n\n"
     )
-    return text + _table("part | date | machine | load before | commit", rows)
+    return text + _table("part | data | date | machine | load before | commit", rows)
 
 
 # --- plots ---------------------------------------------------------------------------------------

@@ -59,6 +59,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
+    if not options.data.is_file():  # `load_faces` would train on noise, and the page says FER2013
+        parser.error(f"cannot read {options.data}: give fer2013.csv or fer2013.csv.gz")
     torch.set_num_threads(1)
     load = os.getloadavg()[0]
     recipe = build_recipe(SMALL, side=SIDE, batch=options.batch, epochs=options.epochs)
