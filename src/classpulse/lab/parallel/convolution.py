@@ -156,7 +156,7 @@ def convolve_tile(
 
 
 def _matrix(view: Array) -> Array:
-    """A contiguous copy, in this worker's scratch memory until the next one; a huge one on its own."""
+    """A contiguous copy, in this worker's scratch memory until the next one unless it is huge."""
     if view.size > COLUMNS:
         return np.ascontiguousarray(view)
     memory = getattr(_scratch, "memory", None)
