@@ -32,13 +32,13 @@ RESULT = Path(__file__).parent / "results" / "parallel.json"
 DIMENSIONS = (512, 256, 128, 64, 32, 16)
 PARTS = ("dimensions", "training-step")
 BATCH = 64
-REAL = {  # scheme of the simulated cluster, workers -> how it is trained here
-    "synchronous, 1": ("ddp", 1),
-    "synchronous, 2": ("ddp", 2),
-    "compressed, 2": ("ddp", 2, "fp16"),
-    "asynchronous, 1": ("async", 1),
-    "asynchronous, 2": ("async", 2),
-}
+REAL = (  # scheme of the simulated cluster, workers, and how it is trained here
+    ("synchronous", 1, "ddp", "none"),
+    ("synchronous", 2, "ddp", "none"),
+    ("compressed", 2, "ddp", "fp16"),
+    ("asynchronous", 1, "async", "none"),
+    ("asynchronous", 2, "async", "none"),
+)
 
 
 def time_serial(task: tuple[str, int, str]) -> tuple[float, float, float]:
@@ -109,8 +109,8 @@ def _measure_size(
     data = case.build(size)
     serial: list[tuple[float, float, float]] = []
     parallel: dict[int, list[tuple[float, float, Load]]] = {n: [] for n in pools}
-    warm = int(case.repeat)  # a run for caches and imports
-    for _ in range(runs + warm if case.repeat else 1):
+    warm, runs = (1, runs) if case.repeat else (0, 1)  # the first run is for caches and imports
+    for _ in range(warm + runs):
         serial += alone.run(time_serial, [(name, size, "serial")])[0]
         for n, pool in pools.items():
             parallel[n].append(time_parallel(case, data, pool))
@@ -196,24 +196,26 @@ def measure_step(*, runs: int) -> dict[str, Any]:
     stamp = _stamp()
     with Workers(1) as pool:
         step = pool.run(time_steps, [("residual-se", 4 * runs)])[0][0]
-    real = [time_training(name, *how) for name, how in REAL.items()]
+    real = [
+        {"scheme": name, "workers": n, "seconds": time_training(how, n, compress)}
+        for name, n, how, compress in REAL
+    ]
     return stamp | {"network": "residual-se", "batch": BATCH, "real": real} | step
 
 
-def time_training(name: str, scheme: str, workers: int, compress: str = "none") -> dict[str, Any]:
-    """Seconds of a step of a real training of the same network: median of three epochs."""
+def time_training(scheme: str, workers: int, compress: str) -> float:
+    """Seconds in which each worker does a step of the same network: median of three epochs."""
     from parallel_descent import build_recipe, first_pictures, settled, train_epochs
 
     from classpulse.lab.models.residual import ResidualSettings
     from classpulse.lab.train.parallel.settings import Parallel
 
-    batch = BATCH * workers if scheme == "ddp" else BATCH  # here one of each worker
+    together = scheme == "ddp"  # one step of all; otherwise a worker has steps of its own
+    batch = BATCH * workers if together else BATCH
     recipe = build_recipe(ResidualSettings(), side=48, batch=batch, epochs=4)
     data = first_pictures(recipe, 8 * BATCH * workers)
     found = settled(train_epochs(Parallel(scheme, workers, compress), recipe, data))
-    rounds = found["steps"] * batch / (BATCH * workers)
-    seconds = found["step_seconds"] * found["steps"] / rounds
-    return {"scheme": name.partition(",")[0], "workers": workers, "seconds": seconds}
+    return found["step_seconds"] * (1 if together else workers)
 
 
 def _stamp() -> dict[str, Any]:

@@ -37,7 +37,8 @@ each of its schemes as code of `classpulse.lab.parallel`, measured. *Serial* is 
 process with one thread and without a pool; *workers* have one thread each. S = 1 / T is eq. 19,
 speedup = T serial / T and efficiency = speedup / workers are eq. 21. Times are medians, taken in
 turns, and include cutting, sharing the data and collecting the results, but not the start of the
-pool (0.3 s to 2 s, once). Memory is the largest process's peak. Rows with more workers than cores
+pool (0.3 s to 2 s, once). Memory is the largest process's peak; of threads it is the benchmark's
+own, which keeps earlier results, and workers of a training are not asked. Rows with more workers than cores
 are marked `*`: they cannot be faster, and say what too many workers cost.
 
 """
