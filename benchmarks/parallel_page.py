@@ -38,8 +38,8 @@ process with one thread and without a pool; *workers* have one thread each. S = 
 speedup = T serial / T and efficiency = speedup / workers are eq. 21. Times are medians, taken in
 turns, and include cutting, sharing the data and collecting the results, but not the start of the
 pool (0.3 s to 2 s, once). Memory is the largest process's peak; of threads it is the benchmark's
-own, which keeps earlier results, and workers of a training are not asked. Rows with more workers than cores
-are marked `*`: they cannot be faster, and say what too many workers cost.
+own, which keeps earlier results, and workers of a training are not asked. Rows with more workers
+than cores are marked `*`: they cannot be faster, and say what too many workers cost.
 
 """
 IDENTITY = """## What stays the same
