@@ -230,13 +230,15 @@ def cascade_parallel(rounds: int, data: tuple[Array, Array, Array], pool: Worker
     return Outcome(machine, replace(machine.loads_[0], processor=used))
 
 
-def descend(scheme: str | None, pictures: int, pool: Workers | None = None) -> Outcome:
-    """A median epoch of a small network, its loss as the result."""
-    from parallel_descent import SMALL, build_recipe, first_pictures, settled, train_epochs
+def descend(
+    network: str, scheme: str | None, pictures: int, pool: Workers | None = None
+) -> Outcome:
+    """A median epoch of a network of `parallel_descent.NETWORKS`, its loss as the result."""
+    from parallel_descent import NETWORKS, build_recipe, first_pictures, settled, train_epochs
 
     from classpulse.lab.train.parallel.settings import Parallel
 
-    recipe = build_recipe(SMALL, side=32, batch=BATCH, epochs=EPOCHS)
+    recipe = build_recipe(NETWORKS[network], side=32, batch=BATCH, epochs=EPOCHS)
     how = Parallel(scheme, pool.count) if scheme and pool else None
     found = settled(train_epochs(how, recipe, first_pictures(recipe, pictures)))
     steps, workers = found["steps"], pool.count if pool else 1
@@ -302,14 +304,14 @@ def _machines(title: str, serial: Callable[..., Any], parallel: Callable[..., Ou
     return Case(title, "training pictures", 2000, build_rows, serial, parallel, same_machine)
 
 
-def _training(scheme: str, title: str) -> Case:
+def _training(scheme: str, title: str, network: str = "small") -> Case:
     return Case(
-        f"{title}, batches of {BATCH}",
+        f"{title}, {network} network, batches of {BATCH}",
         "pictures in an epoch",
         1024,
         int,
-        partial(descend, None),
-        partial(descend, scheme),
+        partial(descend, network, None),
+        partial(descend, network, scheme),
         near_loss,
         kind="threads",
         repeat=False,
@@ -351,7 +353,8 @@ CASES: dict[str, Case] = {
     "svm-cascade": _machines(
         "SVM, cascade of four parts, one round", svc_serial, partial(cascade_parallel, 1)
     ),
-    "ddp": _training("ddp", "Training, gradients averaged at every step"),
+    "ddp": _training("ddp", "Training, gradients averaged at every step", "large"),
+    "ddp-small": _training("ddp", "Training, gradients averaged at every step"),
     "async": _training("async", "Training, gradients applied when they come"),
     "hogwild": _training("hogwild", "Training, weights in shared memory"),
 }

@@ -30,7 +30,8 @@ from classpulse.lab.train.run import build_network, build_training
 from classpulse.lab.train.schedule import OneCycle
 from classpulse.lab.train.sources import FaceParts, load_parts
 
-SMALL = ResidualSettings(widths=(16, 32, 64, 128), blocks=1, stem=16)
+SMALL = ResidualSettings(widths=(16, 32, 64, 128), blocks=1, stem=16)  # 0.3 M parameters
+NETWORKS = {"small": SMALL, "large": ResidualSettings()}  # large: face-base's 6.4 M
 
 
 def build_recipe(network: ResidualSettings, *, side: int, batch: int, epochs: int) -> Recipe:

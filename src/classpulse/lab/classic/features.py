@@ -22,6 +22,7 @@ Rows = NDArray[np.float32]  # (n, d)
 Rectangle = list[tuple[int, int]]  # first and last cell (row, column), both inside
 
 LEVELS = 65535  # steps between the darkest and the brightest pixel for LBP
+SLICE = 64  # pictures whose integral images fit into the processor's cache
 FLAT = 1e-12  # spread below which a picture has no contrast
 
 
@@ -105,12 +106,15 @@ def gabor(
     shares = np.eye(int(cells.max()) + 1, dtype=np.float32)[cells.ravel()]  # (h * w, cells)
     shares /= shares.sum(axis=0)
     bank, reach = _gabor_bank(tuple(wavelengths), orientations, height, width)
+    inner = (slice(None), slice(reach, reach + height), slice(reach, reach + width))
     rows = np.empty((len(pictures), len(bank), shares.shape[1]), dtype=np.float32)
-    for i, picture in enumerate(pictures.astype(np.float32)):
+    # written anew for each picture: memory fresh from the system costs a quarter of the time
+    answers, inside = np.empty_like(bank), np.empty((len(bank), height, width), dtype=np.float32)
+    for row, picture in zip(rows, pictures.astype(np.float32), strict=True):
         wide = np.pad(picture, reach, mode="symmetric")  # what wraps around stays outside
-        answers = np.abs(fft.ifft2(fft.fft2(wide) * bank))
-        inside = answers[:, reach : reach + height, reach : reach + width]
-        rows[i] = inside.reshape(len(bank), -1) @ shares
+        np.multiply(fft.fft2(wide), bank, out=answers)
+        np.abs(fft.ifft2(answers, overwrite_x=True)[inner], out=inside)
+        row[:] = inside.reshape(len(bank), -1) @ shares
     return rows.reshape(len(pictures), -1)
 
 
@@ -132,19 +136,16 @@ def haar(pictures: Pictures, *, grid: int = 8) -> Rows:
         ShapeError: as all features do, and pictures of one pixel, which has no rectangles.
     """
     pictures = _need_pictures(pictures)
-    edges = tuple(_edges(side, grid) for side in pictures.shape[1:])
-    values = pictures.astype(np.float64)
-    spread = values.std(axis=(1, 2), keepdims=True)
-    values -= values.mean(axis=(1, 2), keepdims=True)
-    values /= np.where(spread > FLAT, spread, 1.0)
-    integral = np.zeros((len(values), values.shape[1] + 1, values.shape[2] + 1))
-    integral[:, 1:, 1:] = values.cumsum(axis=1).cumsum(axis=2)
-    down, across = (np.array(one) for one in edges)
-    corners = integral[:, down[:, None], across]  # (n, rows + 1, columns + 1)
-    # one product per row: a product of a stack may round otherwise for another number of rows
-    weights = _haar_weights(*edges)
-    rows = [corner @ weights for corner in corners.reshape(len(values), -1)]
-    return np.array(rows, dtype=np.float32).reshape(len(values), weights.shape[1])
+    down, across = (_edges(side, grid) for side in pictures.shape[1:])
+    weights = _haar_weights(down, across)
+    rows = np.empty((len(pictures), weights.shape[1]), dtype=np.float32)
+    for start in range(0, len(pictures), SLICE):
+        part = slice(start, start + SLICE)
+        corners = _integrate(pictures[part])[:, np.array(down)[:, None], np.array(across)]
+        # one product per row: a product of a stack may round otherwise for another number of rows
+        for row, corner in zip(rows[part], corners.reshape(len(corners), -1), strict=True):
+            row[:] = corner @ weights
+    return rows
 
 
 FEATURES: dict[str, Callable[[Pictures], Rows]] = {
@@ -233,6 +234,17 @@ def _haar_weights(down: tuple[int, ...], across: tuple[int, ...]) -> NDArray[np.
                 weights[top, right + 1, i] -= share
                 weights[bottom + 1, left, i] -= share
     return weights.reshape(-1, len(coordinates))
+
+
+def _integrate(pictures: Pictures) -> NDArray[np.float64]:
+    """(n, h, w) -> (n, h + 1, w + 1) integral images of pictures with mean 0 and spread 1."""
+    values = pictures.astype(np.float64)
+    spread = values.std(axis=(1, 2), keepdims=True)
+    values -= values.mean(axis=(1, 2), keepdims=True)
+    values /= np.where(spread > FLAT, spread, 1.0)
+    integral = np.zeros((len(values), values.shape[1] + 1, values.shape[2] + 1))
+    integral[:, 1:, 1:] = values.cumsum(axis=1).cumsum(axis=2)
+    return integral
 
 
 def _area(rectangle: Rectangle, down: tuple[int, ...], across: tuple[int, ...]) -> int:
