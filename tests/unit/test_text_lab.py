@@ -31,7 +31,8 @@ from classpulse.lab.models.text_vectors import load_vectors  # noqa: E402
 from classpulse.lab.text.export import PRECISIONS, export_text_onnx  # noqa: E402
 from classpulse.lab.text.publish import export_run, publish_texts  # noqa: E402
 from classpulse.lab.text.recipe import TextRecipe, load_text_recipe, text_recipe_table  # noqa: E402
-from classpulse.lab.text.run import train_texts  # noqa: E402
+from classpulse.lab.text.run import build_text_model, prepare_run, train_texts  # noqa: E402
+from classpulse.lab.text.sources import load_text_parts  # noqa: E402
 from classpulse.lab.text.states import RULE  # noqa: E402
 from classpulse.lab.train.folder import BEST, CHECKPOINT  # noqa: E402
 from classpulse.runtime.text import OnnxTextModel  # noqa: E402
@@ -314,6 +315,22 @@ def test_a_run_begins_with_the_encoder_of_another(
     other = load_text_recipe(str(tmp_path / "tiny.toml"), changes=["network.architecture=albert"])
     with pytest.raises(InputError, match="both recipes need the same encoder"):
         train(dataclasses.replace(other, start=str(tmp_path / "first")), posts, tmp_path / "third")
+
+
+def test_a_run_begins_with_the_heads_of_another_where_they_fit(
+    recipe: TextRecipe, posts: Path, tmp_path: Path
+) -> None:
+    train(recipe, posts, tmp_path / "first")
+    kept = torch.load(tmp_path / "first" / BEST)
+    second = dataclasses.replace(recipe, start=str(tmp_path / "first"))
+    made = prepare_run(second, load_text_parts(second, {"texts": posts}).train)
+    begun = build_text_model(second, made.vocabulary).state_dict()
+    assert all(torch.equal(begun[name], value) for name, value in kept.items())
+    rest = {name: value for name, value in kept.items() if not name.startswith("heads.")}
+    torch.save(rest | {"heads.text-5.weight": torch.zeros(9, 3)}, tmp_path / "first" / BEST)
+    begun = build_text_model(second, made.vocabulary).state_dict()
+    assert begun["heads.text-5.weight"].shape == kept["heads.text-5.weight"].shape
+    assert all(torch.equal(begun[name], value) for name, value in rest.items())
 
 
 def test_a_run_that_held_out_other_texts_is_no_start(

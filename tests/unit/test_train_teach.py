@@ -61,6 +61,15 @@ def test_teachers_that_know_none_of_the_heads_are_refused(fer: Path, ferplus: Pa
         ask_teachers(Teaching(("face-base",)), train_part(fer, ferplus), ["engagement"])
 
 
+def test_only_the_named_heads_are_taught(fer: Path, ferplus: Path) -> None:
+    faces = train_part(fer, ferplus)
+    how = Teaching(("face-base",), heads=("state",))
+    assert list(ask_teachers(how, faces, ["emotion", "state"])) == ["state"]
+    assert how.describe() == "50% of each target of state from face-base"
+    with pytest.raises(InputError, match=r"teach\.heads: votes is no head of the recipe"):
+        ask_teachers(replace(how, heads=("state", "votes")), faces, ["emotion", "state"])
+
+
 def test_an_unknown_teacher_is_refused(fer: Path, ferplus: Path) -> None:
     with pytest.raises(ModelError, match="nobody"):
         ask_teachers(Teaching(("nobody",)), train_part(fer, ferplus), ["emotion"])

@@ -140,7 +140,8 @@ class TextRecipe:
         encode: what becomes of a text.
         data: corpora, split and what is added to them.
         network: kind in `TEXT_MODELS` or `BASELINES` and its settings.
-        start: folder of a run whose token source this one begins with; empty for the network's own.
+        start: folder of a run whose token source this one begins with, and its heads where both
+            have them; empty for the network's own.
         optimizer, rate, loss: kinds in `OPTIMIZERS`, `SCHEDULES` and `LOSSES`.
         teach: artefacts that give part of every target; None for labels alone.
         teach_unlabelled: weight of their answer where a row has no label of a head.

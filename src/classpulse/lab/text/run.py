@@ -162,24 +162,34 @@ def build_text_model(recipe: TextRecipe, vocabulary: Vocabulary) -> TextModel:
     """The recipe's network, random weights drawn from its seed, begun with those of `start`.
 
     Raises:
-        InputError: `start` has no weights for its token source.
+        InputError: `start` has another token source.
         ModelError: an encoder or a file of vectors cannot be used.
     """
     torch.manual_seed(recipe.schedule.seed)
     heads = {head: len(HEAD_SPACES[head]) for head in recipe.heads}
     model: TextModel = recipe.network.settings.build(heads, vocabulary)
     if recipe.start:
-        state = load_state(Path(recipe.start) / BEST)
-        prefix = "tokens."
-        own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-        try:
-            model.tokens.load_state_dict(own)
-        except RuntimeError:
-            raise InputError(
-                f"start = '{recipe.start}': its token source is not that of {recipe.name}: both "
-                "recipes need the same encoder, tune and lora_rank"
-            ) from None
+        _begin_with(model, recipe)
     return model
+
+
+def _begin_with(model: TextModel, recipe: TextRecipe) -> None:
+    """The token source of the run `start`, and what else of it fits: reader and heads."""
+    kept, own = load_state(Path(recipe.start) / BEST), model.state_dict()
+    fitting = {
+        name: value
+        for name, value in kept.items()
+        if name in own and value.shape == own[name].shape
+    }
+    tokens = [
+        {name for name in names if name.startswith("tokens.")} for names in (kept, own, fitting)
+    ]
+    if not tokens[0] == tokens[1] == tokens[2]:
+        raise InputError(
+            f"start = '{recipe.start}': its token source is not that of {recipe.name}: both "
+            "recipes need the same encoder, tune and lora_rank"
+        )
+    model.load_state_dict(fitting, strict=False)
 
 
 def build_training(recipe: TextRecipe, rows: TextRows, made: Prepared) -> TextTraining:

@@ -11,15 +11,15 @@ from classpulse.runtime.text import OnnxTextModel
 
 
 def ask_teachers(how: Teaching, texts: Sequence[str], heads: Iterable[str]) -> dict[str, Probs]:
-    """Mean answers of the teachers, {head: (n, k)}, for those of `heads` that all of them have.
+    """Mean answers of the teachers, {head: (n, k)}, for those of `heads` that they teach.
 
     Raises:
-        InputError: they share none of the heads, or mean other labels by one.
+        InputError: as `shared_heads` does.
         ModelError: an artefact cannot be used.
     """
     models = {spec: OnnxTextModel(spec, threads=2) for spec in how.teachers}
     cards = {spec: model.card for spec, model in models.items()}
-    shared = shared_heads(cards, heads, spaces=HEAD_SPACES)
+    shared = shared_heads(how, cards, heads, spaces=HEAD_SPACES)
     answers = [model.predict(texts) for model in models.values()]
     means = {head: np.mean([one[head].probs for one in answers], axis=0) for head in shared}
     return {

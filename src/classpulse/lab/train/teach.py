@@ -32,6 +32,7 @@ class Teaching:
         teachers: artefacts by shipped name or folder; their answers are averaged.
         share: of the target, from 0 (labels alone) to 1 (teachers alone).
         temperature: above 1 flattens what the teachers say.
+        heads: that are taught; all that the teachers share if empty.
 
     Raises:
         InputError: no teacher, or a number out of range.
@@ -40,6 +41,7 @@ class Teaching:
     teachers: tuple[str, ...]
     share: float = 0.5
     temperature: float = 1.0
+    heads: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.teachers:
@@ -48,19 +50,20 @@ class Teaching:
 
     def describe(self) -> str:
         """For the card."""
-        return f"{self.share:.0%} of each target from {', '.join(self.teachers)}"
+        of = f" of {', '.join(self.heads)}" if self.heads else ""
+        return f"{self.share:.0%} of each target{of} from {', '.join(self.teachers)}"
 
 
 def ask_teachers(how: Teaching, faces: FaceSet, heads: Iterable[str]) -> dict[str, Probs]:
-    """Mean answers of the teachers, {head: (n, k)}, for those of `heads` that all of them have.
+    """Mean answers of the teachers, {head: (n, k)}, for those of `heads` that they teach.
 
     Raises:
-        InputError: they share none of the heads, or mean other labels by one.
+        InputError: as `shared_heads` does.
         ModelError: an artefact cannot be used.
     """
     models = {spec: OnnxModel(spec) for spec in how.teachers}
     cards = {spec: model.card for spec, model in models.items()}
-    shared = shared_heads(cards, heads, spaces=HEAD_SPACES)
+    shared = shared_heads(how, cards, heads, spaces=HEAD_SPACES)
     answers = [predict_heads(model, faces.images) for model in models.values()]
     return {
         head: heat(np.mean([one[head].probs for one in answers], axis=0), how.temperature)
@@ -69,17 +72,28 @@ def ask_teachers(how: Teaching, faces: FaceSet, heads: Iterable[str]) -> dict[st
 
 
 def shared_heads(
-    teachers: Mapping[str, Card], heads: Iterable[str], *, spaces: Mapping[str, LabelSpace]
+    how: Teaching,
+    teachers: Mapping[str, Card],
+    heads: Iterable[str],
+    *,
+    spaces: Mapping[str, LabelSpace],
 ) -> list[str]:
-    """Those of `heads` that every teacher has, in their order.
+    """Those of `heads` that every teacher has and `how` wants, in their order.
 
     Args:
         teachers: cards by what the recipe calls them; spaces: head -> labels it must have.
 
     Raises:
-        InputError: they share none of the heads, or mean other labels by one.
+        InputError: they share none of the heads, mean other labels by one, or `how` names a head
+            that is not among them.
     """
-    wanted = list(heads)
+    known_heads = list(heads)
+    if unknown := [head for head in how.heads if head not in known_heads]:
+        raise InputError(
+            f"teach.heads: {', '.join(unknown)} is no head of the recipe; it has "
+            f"{', '.join(known_heads)}"
+        )
+    wanted = [head for head in known_heads if not how.heads or head in how.heads]
     known = [{head.name for head in card.heads} for card in teachers.values()]
     shared = [head for head in wanted if all(head in names for names in known)]
     if not shared:
