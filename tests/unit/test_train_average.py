@@ -15,7 +15,6 @@ from classpulse.lab.models.base import BodyAndHeads, freeze  # noqa: E402
 from classpulse.lab.train.average import (  # noqa: E402
     Averaging,
     WeightAverage,
-    average_states,
     update_norms,
 )
 
@@ -117,32 +116,6 @@ def test_late_averages_begin_before_the_end(last: int, expected: int) -> None:
 def test_impossible_settings_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Averaging(**settings)
-
-
-# --- checkpoints ---------------------------------------------------------------------------------
-
-
-def test_checkpoints_are_averaged() -> None:
-    states = [nn.BatchNorm1d(1).state_dict() for _ in WEIGHTS]
-    for i, (state, value) in enumerate(zip(states, WEIGHTS, strict=True)):
-        state["weight"] = torch.tensor([value])
-        state["num_batches_tracked"] = torch.tensor(i)
-    mean = average_states(states)
-    assert mean["weight"].item() == pytest.approx(np.mean(WEIGHTS), abs=1e-6)
-    assert mean["num_batches_tracked"].item() == len(WEIGHTS) - 1
-    assert states[0]["weight"].item() == WEIGHTS[0]
-
-
-@pytest.mark.parametrize(
-    ("states", "message"),
-    [
-        ([], "no checkpoints to average"),
-        ([{"a": torch.ones(1)}, {"b": torch.ones(1)}], "different networks: the 2th"),
-    ],
-)
-def test_bad_checkpoints_are_refused(states: Any, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        average_states(states)
 
 
 # --- batch-norm statistics -----------------------------------------------------------------------

@@ -19,9 +19,7 @@ from classpulse.lab.train.losses import (  # noqa: E402
     Focal,
     Generalized,
     balanced_weights,
-    count_classes,
     multi_head_loss,
-    smooth_targets,
 )
 
 torch.set_num_threads(1)
@@ -121,13 +119,6 @@ def test_votes_cost_as_much_as_their_voters() -> None:
     assert CrossEntropy()(logits, shares).item() == pytest.approx(ballots.item())
 
 
-def test_smoothing_is_torchs() -> None:
-    logits, labels = logits_of(n=16), torch.arange(16) % 3
-    targets = smooth_targets(functional.one_hot(labels, 3).double(), 0.1)
-    expected = functional.cross_entropy(logits, labels, label_smoothing=0.1)
-    assert CrossEntropy()(logits, targets).item() == pytest.approx(expected.item())
-
-
 @given(st.integers(0, 1000))
 def test_generalized_lies_below_cross_entropy_and_tends_to_it(seed: int) -> None:
     logits = logits_of(seed=seed)
@@ -194,15 +185,7 @@ def test_heads_are_weighted_and_may_have_class_weights() -> None:
     assert found.item() == pytest.approx(0.5 + 0.5 * 2.0 * 0.75)
 
 
-# --- smoothing, weights --------------------------------------------------------------------------
-
-
-def test_smoothing_by_hand() -> None:
-    smooth = smooth_targets(TARGETS, 0.3)
-    assert smooth[0].tolist() == pytest.approx([0.1, 0.8, 0.1])
-    assert smooth[2].tolist() == pytest.approx([0.4, 0.05, 0.05])
-    assert smooth.sum(dim=1).tolist() == pytest.approx([1, 1, 0.5, 0])
-
+# --- weights -------------------------------------------------------------------------------------
 
 # seed-thesis.md A.6: rows of Keras' validation_split, angry to surprise
 FER2013 = (3196, 349, 3278, 5772, 3972, 3864, 2537)
@@ -236,10 +219,6 @@ def test_balanced_weights_are_scikit_learns() -> None:
     assert balanced_weights([5, 1, 7, 2]).tolist() == pytest.approx(expected.tolist())
 
 
-def test_classes_of_soft_targets_are_counted_by_mass() -> None:
-    assert count_classes(TARGETS) == pytest.approx([0.7, 1.3, 0.5])
-
-
 @pytest.mark.parametrize("counts", [[], [3, 0, 2], [1, math.inf]])
 def test_a_class_that_does_not_occur_has_no_weight(counts: list[float]) -> None:
     with pytest.raises(InputError, match="balanced weights need every label to occur"):
@@ -258,8 +237,3 @@ def test_a_class_that_does_not_occur_has_no_weight(counts: list[float]) -> None:
 def test_impossible_settings_are_refused(table: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         parse_choice(LOSSES, table, default="cross-entropy", where="t")
-
-
-def test_smoothing_is_a_share() -> None:
-    with pytest.raises(InputError, match=r"smoothing = 1\.5: needs a number from 0 to 1"):
-        smooth_targets(TARGETS, 1.5)

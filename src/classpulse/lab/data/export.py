@@ -20,7 +20,6 @@ from classpulse.lab.data.splits import take_split
 from classpulse.lab.data.texts import TextSet
 from classpulse.lab.outputs import new_folder
 
-UNNAMED = "unlabeled"  # folder of pictures without a label
 REPORT_EVERY = 500  # pictures between two reports of progress
 _USAGE = {**{name: name for name in USAGES}, **dict(zip(("train", "valid", "test"), USAGES,
                                                          strict=True))}  # fmt: skip

@@ -114,29 +114,6 @@ class WeightAverage:
             mean.copy_(state["mean"][name])
 
 
-def average_states(states: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """The mean of the weights of several checkpoints of one network, read one after the other.
-
-    Whole numbers are those of the last. Batch-norm statistics are averaged like weights, which
-    does not fit the mean: load it and call `update_norms`.
-
-    Raises:
-        InputError: there are no checkpoints, or their names differ.
-    """
-    mean: dict[str, Tensor] = {}
-    for t, state in enumerate(states, start=1):
-        if t > 1 and state.keys() != mean.keys():
-            raise InputError(f"checkpoints of different networks: the {t}th has other weights")
-        for name, value in state.items():
-            if t == 1 or not value.is_floating_point():
-                mean[name] = value.detach().clone()
-            else:
-                mean[name].lerp_(value, 1 / t)
-    if not mean:
-        raise InputError("no checkpoints to average")
-    return mean
-
-
 @torch.no_grad()
 def update_norms(model: nn.Module, batches: Iterable[Tensor]) -> None:
     """Estimate the batch-norm statistics of a network anew, as the mean over these batches.

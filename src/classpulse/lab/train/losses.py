@@ -132,20 +132,6 @@ def multi_head_loss(
     return total
 
 
-def smooth_targets(targets: Tensor, smoothing: float) -> Tensor:
-    """(b, k) -> (b, k), the share `smoothing` of every row spread evenly over its labels.
-
-    Szegedy et al. 2016, section 7; rows without a label stay without.
-    """
-    check_ranges(smoothing=(smoothing, 0, 1))
-    return (1 - smoothing) * targets + smoothing * targets.mean(dim=1, keepdim=True)
-
-
-def count_classes(targets: Tensor) -> list[float]:
-    """(n, k) soft targets -> the mass of each of the k labels."""
-    return [float(mass) for mass in targets.double().sum(dim=0)]
-
-
 def balanced_weights(counts: Sequence[float]) -> Tensor:
     """(k,) float32 weights N / (k n_c) of labels that occur n_c times in N rows.
 
