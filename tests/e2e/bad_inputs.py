@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import materials as make
@@ -72,6 +73,8 @@ class Bad:
             return "only root can mount a disk"
         if self.how == "disk" and not _mounts():
             return "this machine does not let root mount a tmpfs"
+        if self.arguments[0] == "train" and find_spec("torch") is None:
+            return "training needs the extra 'lab'"
         if "/dev/full" in self.name and not Path("/dev/full").exists():
             return "there is no /dev/full"
         return None
@@ -380,6 +383,8 @@ WRITING = (
         word_file(b'<!DOCTYPE d [<!ENTITY a "haha"><!ENTITY b "&a;&a;">]><d>&b;</d>')),
     Bad("Word file of 100 KB that unpacks to 100 MB", TALK, 3,
         ("talk.docx unpacks to more than 32 MB", "split it"), word_file(b"<d>", spaces=100 << 20)),
+    Bad("Word file of ten thousand files", TALK, 3,
+        ("talk.docx lists 10002 files", "up to 10000", "as .txt"), make.crowded_word),
     Bad("chat saved as a web page", ("analyze", "chat.html"), 3,
         ("chat.html is a web page", "copy the texts into a .txt"),
         make.raw("chat.html", b"<html><script>alert(1)</script></html>")),
@@ -399,9 +404,17 @@ WRITING = (
     Bad("neither source nor line", ("analyze",), 2, ("give a source and --out FOLDER",)),
 )  # fmt: skip
 
+WORKERS = (
+    Bad("worker that is killed while it trains",
+        ("train", "tiny.toml", "--data", "fer2013=fer2013.csv.gz", "--run", "run",
+         "--parallel", "ddp", "--workers", "2"), 8,
+        ("worker 2 of 2", "was killed by SIGKILL", "last finished epoch", "go on with --resume"),
+        make.lost_worker),
+)  # fmt: skip
+
 BAD_INPUTS = (
     *FILES_IN, *ODD_BUT_FINE, *LIVE_AND_PIPES, *OUTPUT, *MODELS, *OPTIONS, *PRIVACY, *TABLES,
-    *WRITING,
+    *WRITING, *WORKERS,
 )  # fmt: skip
 
 
@@ -442,7 +455,8 @@ ClassPulse ends with one line on standard error, `classpulse: error: ...`, that 
 what is allowed and what to do, and with an exit code: 0 success, 2 a wrong command line (with the
 usual lines about its usage), 3 an input that cannot be used, 4 a model that is missing, altered or
 answers nonsense, 5 a result that cannot be written, 6 a request against a privacy rule, 7 an
-optional package that is not installed, 130 an interrupt. Odd inputs that work end with 0; what was
+optional package that is not installed, 8 a worker of a parallel computation that failed or was
+killed, 130 an interrupt. Odd inputs that work end with 0; what was
 left out is told in lines that start with `classpulse: warning:`. This page is made by
 `python tests/e2e/bad_inputs.py --markdown`, which builds each of these inputs, runs the real
 command on it and prints its real answer; the test suite runs the same table.

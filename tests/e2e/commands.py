@@ -7,9 +7,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +100,29 @@ def resident_mb(pid: int, field: str = "VmRSS") -> float:
         return 0.0
     found = re.search(rf"{field}:\s+(\d+) kB", status)
     return int(found[1]) / 1024 if found else 0.0
+
+
+def when_rows(log: Path, n: int, then: Callable[[], None]) -> threading.Thread:
+    """A thread that acts once the log of a training has so many rows; it waits two minutes."""
+
+    def watch() -> None:
+        until = time.monotonic() + 120
+        while not log.exists() or log.read_text().count("\n") < n:
+            if time.monotonic() > until:
+                return
+            time.sleep(0.002)
+        then()
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    return thread
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """Processes that the first thread of a process started, and what they started."""
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        yield int(child)
+        yield from descendants(int(child))
 
 
 def _read(descriptor: int) -> str:

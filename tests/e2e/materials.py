@@ -4,17 +4,22 @@ import dataclasses
 import hashlib
 import json
 import os
+import signal
 import struct
 import sys
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
+from commands import descendants, when_rows
 from numpy.typing import NDArray
 
 sys.path.append(str(Path(__file__).parents[1] / "unit"))
+from builders import tiny_recipe
+from data_files import write_fer
 from media import write_video
 
 from classpulse.core.card import Head, InputSpec, ModelCard, QualityGate, save_card
@@ -232,6 +237,29 @@ def clip_and_chat(folder: Path) -> None:
 def posts_and_faces(folder: Path) -> None:
     write_artefact(folder / "tiny")
     (folder / "posts.csv").write_text("text\nI am lost here\n")
+
+
+def crowded_word(folder: Path) -> None:
+    with zipfile.ZipFile(folder / "talk.docx", "w") as archive:
+        for i in range(10_002):
+            archive.writestr(f"word/media/{i}.png", b"")
+
+
+def lost_worker(folder: Path) -> None:
+    """A training without end, whose worker is killed after the first epoch."""
+    write_fer(folder / "fer2013.csv.gz")
+    (folder / "tiny.toml").write_text(tiny_recipe(100_000))
+    own = os.getpid()
+
+    def kill() -> None:
+        servers = [child for child in descendants(own) if _is_fork_server(child)]
+        os.kill(next(descendants(servers[0])), signal.SIGKILL)
+
+    when_rows(folder / "run" / "log.jsonl", 1, kill)
+
+
+def _is_fork_server(pid: int) -> bool:
+    return b"multiprocessing.forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def two_people(folder: Path) -> None:

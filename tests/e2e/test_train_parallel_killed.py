@@ -5,14 +5,12 @@ import os
 import re
 import signal
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import COMMAND, run_inside
+from commands import COMMAND, descendants, run_inside, when_rows
 from data_files import write_fer
 from test_train_killed import FILES, RECIPE, environment, equal, read_rows, wait_for_rows, words
 
@@ -52,22 +50,6 @@ def victims(monkeypatch: pytest.MonkeyPatch) -> list[team.Team]:
     return started
 
 
-def when_rows(log: Path, n: int, then: Callable[[], None]) -> threading.Thread:
-    """A thread that acts once the log has so many rows."""
-
-    def watch() -> None:
-        until = time.monotonic() + 120
-        while not log.exists() or log.read_text().count("\n") < n:
-            if time.monotonic() > until:
-                return
-            time.sleep(0.002)
-        then()
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    return thread
-
-
 def assert_whole(run: Path, epochs: int) -> Any:
     assert sorted(path.name for path in run.iterdir()) == FILES
     state = torch.load(run / "checkpoint.pt", weights_only=True)
@@ -76,12 +58,16 @@ def assert_whole(run: Path, epochs: int) -> Any:
     return state
 
 
-@pytest.mark.parametrize("scheme", ["ddp", "async", "hogwild"])
+@pytest.mark.parametrize(
+    ("scheme", "compress"),
+    [("ddp", "none"), ("ddp", "powersgd"), ("ddp", "topk"), ("async", "none"), ("hogwild", "none")],
+)
 def test_a_killed_worker_is_one_error_and_the_run_goes_on(
-    scheme: str, place: Path, victims: list[team.Team]
+    scheme: str, compress: str, place: Path, victims: list[team.Team]
 ) -> None:
-    together = ["--parallel", scheme, "--workers", "2"]
-    run, command = place / scheme, ["train", *words(place, scheme), *together]
+    together, name = ["--parallel", scheme, "--workers", "2"], f"{scheme}-{compress}"
+    together += ["--compress", compress]
+    run, command = place / name, ["train", *words(place, name), *together]
 
     def kill() -> None:
         os.kill(next(reversed(victims[-1].processes.values())).pid, signal.SIGKILL)
@@ -100,9 +86,9 @@ def test_a_killed_worker_is_one_error_and_the_run_goes_on(
     state = assert_whole(run, EPOCHS)
     assert read_rows(run)[-1]["parallel"]["scheme"] == scheme
     if scheme == "ddp":  # in step: as if nobody had been killed
-        straight = ["train", *words(place, "straight"), *together]
-        assert run_inside(straight, folder=place).code == 0
-        other = torch.load(place / "straight" / "checkpoint.pt", weights_only=True)
+        straight = f"straight-{compress}"
+        assert run_inside(["train", *words(place, straight), *together], folder=place).code == 0
+        other = torch.load(place / straight / "checkpoint.pt", weights_only=True)
         for one in (state, other):
             one["history"] = [row | {"costs": {}} for row in one["history"]]
         assert equal(state, other)
@@ -113,12 +99,6 @@ def outside(place: Path, name: str, scheme: str) -> Any:
     command = [*COMMAND, "train", *words(place, name, recipe="long.toml")]
     command += ["--parallel", scheme, "--workers", "2"]
     return subprocess.Popen(command, env=environment(), text=True, stdout=-1, stderr=-1)
-
-
-def descendants(pid: int) -> Iterator[int]:
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        yield int(child)
-        yield from descendants(int(child))
 
 
 def is_alive(pid: int) -> bool:

@@ -33,6 +33,8 @@ from classpulse.lab.train.schedule import Constant  # noqa: E402
 
 torch.set_num_threads(1)
 
+FIRST_BUCKET = 1 << 20  # bytes; what is more begins another one
+
 
 def assert_equal(one: Any, other: Any) -> None:
     """The same to the bit, but for times."""
@@ -48,6 +50,14 @@ def assert_equal(one: Any, other: Any) -> None:
             assert_equal(a, b)
     else:
         assert one == other
+
+
+def is_equal(one: Any, other: Any) -> bool:
+    try:
+        assert_equal(one, other)
+    except AssertionError:
+        return False
+    return True
 
 
 # --- in step -------------------------------------------------------------------------------------
@@ -88,6 +98,56 @@ def test_workers_in_step_go_on_to_the_bit(tmp_path: Path) -> None:
     )
     assert straight["epoch"] == EPOCHS
     assert_equal(straight, cut)
+
+
+@pytest.mark.parametrize("name", ["powersgd", "topk"])
+def test_compressed_workers_go_on_to_the_bit(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With what each of them kept, and with several buckets in the order that they had before."""
+    wide = ResidualSettings((64, 128), blocks=1, stem=8, dropout=0.3)
+    recipe, how = replace(EVERYTHING, network=Choice("residual-se", wide)), Parallel("ddp", 2, name)
+    assert sum(p.nbytes for p in build_network(recipe).parameters()) > FIRST_BUCKET
+    train(recipe, how, tmp_path / "straight.pt", epochs=2)
+    train(recipe, how, tmp_path / "cut.pt", epochs=1)
+    kept = torch.load(tmp_path / "cut.pt", weights_only=True)["kept"]
+    assert not is_equal(*kept["workers"])  # each its own
+    train(recipe, how, tmp_path / "cut.pt", epochs=1)
+    straight, cut = (
+        torch.load(tmp_path / f"{n}.pt", weights_only=True) for n in ("straight", "cut")
+    )
+    assert straight["epoch"] == 2
+    assert_equal(straight, cut)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("change", ["old", "workers", "compress", "torch"])
+def test_errors_that_do_not_fit_begin_at_zero(
+    change: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    how, checkpoint = Parallel("ddp", 2, "topk"), tmp_path / "c.pt"
+    train(LONGER, how, checkpoint, epochs=1)
+    state = torch.load(checkpoint, weights_only=True)
+    if change == "old":  # of a version that kept none
+        del state["kept"]
+    elif change == "torch":
+        state["kept"]["torch"] = "1.0"
+    torch.save(state, checkpoint)
+    how = {"workers": Parallel("ddp", 1, "topk"), "compress": Parallel("ddp", 2, "powersgd")}.get(
+        change, how
+    )
+    assert [epoch.number for epoch in train(LONGER, how, checkpoint, epochs=1)] == [2]
+    told = f"no errors that {how.workers} workers kept with '{how.compress}'"
+    assert [told in record.message for record in caplog.records] == [True]
+    kept = torch.load(checkpoint, weights_only=True)["kept"]
+    assert len(kept["workers"]) == how.workers and kept["compress"] == how.compress
+
+
+def test_another_scheme_forgets_the_errors(tmp_path: Path) -> None:
+    train(LONGER, Parallel("ddp", 2, "topk"), tmp_path / "c.pt", epochs=1)
+    assert torch.load(tmp_path / "c.pt", weights_only=True)["kept"]
+    train(LONGER, None, tmp_path / "c.pt", epochs=1)
+    assert torch.load(tmp_path / "c.pt", weights_only=True)["kept"] == {}
 
 
 def test_statistics_of_all_workers_count(tmp_path: Path) -> None:

@@ -136,6 +136,27 @@ def test_a_feedback_with_names_and_without(tmp_path: Path) -> None:
     assert [who for _, who, _ in told(posts)] == ["W01", "W01", "W02"]
 
 
+@pytest.mark.parametrize("course", ["Course", "course"])
+def test_the_course_of_a_feedback_of_the_site_is_neither_text_nor_person(
+    tmp_path: Path, course: str
+) -> None:
+    head, one, two = ANONYMOUS.splitlines()
+    head = head.replace("number,", f"number,{course},")
+    rows = [row.replace(",", ",Physics for all,", 1) for row in (one, two)]
+    posts = load(tmp_path, "feedback.csv", "\n".join([head, *rows]))
+    assert told(posts) == told(load(tmp_path, "other.csv", ANONYMOUS))
+    assert posts.left_out == {"empty": 1}
+    named = FEEDBACK.replace(",Date,", f",{course},Date,").replace(".org,", ".org,Physics for all,")
+    assert told(load(tmp_path, "n.csv", named)) == told(load(tmp_path, "f.csv", FEEDBACK))
+    with pytest.raises(InputError, match="feedback without a question"):
+        load(tmp_path, "none.csv", f"Response number,{course}\n1,Physics\n")
+    # a question that is called so, further on
+    asked = "Response number,Course,Which?,COURSE\n1,Physics,this one,the best course\n"
+    assert [one[2] for one in told(load(tmp_path, "a.csv", asked))] == [
+        "this one", "the best course",
+    ]  # fmt: skip
+
+
 def test_a_row_without_a_name_is_one_person(tmp_path: Path) -> None:
     table = "State,Started,Completed,Response 1,Response 2\nFinished,0:00:01,0:00:02,so so,no no\n"
     assert {who for _, who, _ in told(load(tmp_path, "quiz.csv", table))} == {"W01"}
@@ -227,6 +248,60 @@ def test_turns_whose_lines_are_paragraphs(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+STARTED_STOPPED = [  # (who starts, who stops, in the words of a language)
+    ("Ms Hopper hat die Transkription gestartet", "Ms Hopper hat die Transkription beendet"),
+    ("Ms Hopper hat die Transkription gestartet", "Ms Hopper hat die Transkription beendet."),
+    ("Ada Byron hat die Transkription gestartet", "Ben Ng hat die Transkription beendet"),
+    ("Ada Byron inici\u00f3 la transcripci\u00f3n", "Ben Ng detuvo la transcripci\u00f3n"),
+    ("Ada Byron a commenc\u00e9 la transcription", "Ben Ng a arr\u00eat\u00e9 la transcription"),
+    ("Ada Byron iniciou a transcri\u00e7\u00e3o", "Ben Ng parou a transcri\u00e7\u00e3o"),
+    ("Ada Byron ha avviato la trascrizione", "Ben Ng ha interrotto la trascrizione"),
+    ("Ada Byron \u304c\u6587\u5b57\u8d77\u3053\u3057\u3092\u958b\u59cb\u3057\u307e\u3057\u305f",
+     "Ben Ng \u304c\u6587\u5b57\u8d77\u3053\u3057\u3092\u505c\u6b62\u3057\u307e\u3057\u305f"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("started", "stopped"), STARTED_STOPPED)
+@pytest.mark.parametrize("spans", [False, True])
+def test_events_in_other_languages_are_nobodys_words(
+    tmp_path: Path, started: str, stopped: str, spans: bool
+) -> None:
+    """Also in the middle, where the transcription is stopped and started again."""
+    if stopped.endswith("."):
+        started += "."
+    turns = [("Ada Byron", "0:03"), ("Ben Ng", "0:09"), ("Ada Byron", "0:12")]
+    heads = [(f"0:{at}.0 --> 0:0:59.0",) if spans else (f"{who}   {at}",) for who, at in turns]
+    ada, ben, again = ([head, (who,)] if spans else [head]
+                       for head, (who, _) in zip(heads, turns, strict=True))  # fmt: skip
+    posts = load_word(tmp_path, packed(document([
+        ("A lesson",), (started,), *ada, ("it is",), ("wrong",), *ben, ("me too.",), (stopped,),
+        (started,), *again, ("so so",), (stopped,),
+    ])))  # fmt: skip
+    assert told(posts) == [(0, "W01", "it is\nwrong"), (6, "W02", "me too."), (9, "W01", "so so")]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Ben Ng hat die Folien",  # a name alone makes no event
+        "Ben",
+        "Ben Ng",
+        "hat die Transkription jemand beendet?",  # a question is said
+        "Wer hat die Transkription gestartet.",
+        "Transkription",
+        "ja",
+    ],
+)
+def test_what_is_said_is_no_event(tmp_path: Path, said: str) -> None:
+    started = "Ada Byron hat die Transkription gestartet"
+    turns = [(started,), ("Ada Byron   0:03",), ("gut",), (said,), ("Ben Ng   0:05",), ("so",)]
+    assert [text for *_, text in told(load_word(tmp_path, packed(document(turns))))] == [
+        f"gut\n{said}", "so",
+    ]  # fmt: skip
+    without = turns[1:4]  # no event to be like
+    assert told(load_word(tmp_path, packed(document(without))))[0][2] == f"gut\n{said}"
+
+
 @pytest.mark.parametrize("apart", [False, True])
 def test_the_older_form_with_spans(tmp_path: Path, apart: bool) -> None:
     turns = [("0:0:5.100 --> 0:0:8.250", "Ada Byron", "good", "day"),
@@ -269,6 +344,22 @@ def test_bad_word_files_are_refused(tmp_path: Path, content: bytes, words: str) 
         load_posts(Writing(tmp_path / "absent.docx"))
 
 
+def test_a_word_file_of_too_many_or_too_large_files_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = io.BytesIO(packed(document([("Ada  0:03", "hi")])))
+    with zipfile.ZipFile(stream, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("word/media/image1.png", bytes(3 << 20))
+    assert load_word(tmp_path, stream.getvalue()).utterances  # pictures are not opened
+    monkeypatch.setattr(word, "CLAIMED", 2 << 20)
+    with pytest.raises(InputError, match=r"lists 2 files of 3 MB unpacked; up to 10000 of 2 MB"):
+        load_word(tmp_path, stream.getvalue())
+    monkeypatch.undo()
+    monkeypatch.setattr(word, "ENTRIES", 1)
+    with pytest.raises(InputError, match=r"talk.docx lists 2 files of .*; up to 1 of 1024 MB"):
+        load_word(tmp_path, stream.getvalue())
+
+
 def test_a_locked_word_file_is_refused(tmp_path: Path) -> None:
     locked = bytearray(packed(document([("Ada  0:03", "hi")])))
     locked[6] |= 1  # the flag of encryption, in both headers
@@ -281,6 +372,9 @@ def test_hostile_lines_take_no_time(tmp_path: Path) -> None:
     start = time.process_time()
     with pytest.raises(InputError, match="no line such as"):
         load_word(tmp_path, packed(document([("a" + " " * 500_000 + "b",)])))
+    talk = [("a" * 300,), *[("a" * 200 + "   0:03",), ("a" * 299,)] * 12_000]
+    with pytest.raises(InputError, match="12000 empty"):
+        load_word(tmp_path, packed(document(talk)))
     many = [("a" + " " * 290 + "b",)] * 25_000
     with pytest.raises(InputError, match="no line such as"):
         load_word(tmp_path, packed(document(many)))

@@ -39,6 +39,7 @@ def save_checkpoint(
     *,
     epoch: int,
     history: Sequence[Numbers],
+    kept: Mapping[str, Any],
     generator: Generator,
 ) -> None:
     """Everything that a run needs to go on as if it had not been interrupted.
@@ -47,37 +48,38 @@ def save_checkpoint(
         parts: name -> what has a `state_dict`.
         epoch: the last that is finished.
         history: finished epochs, so that no log can know more or less than the weights.
+        kept: by the workers of the last, as in `Trained`.
         generator: of order and augmentation; torch's own state, of dropout, is taken besides.
 
     Raises:
         OutputError: as `save_state`.
     """
     state = {name: part.state_dict() for name, part in parts.items()}
-    state |= {"epoch": epoch, "history": list(history)}
+    state |= {"epoch": epoch, "history": list(history), "kept": dict(kept)}
     state |= {"augment": generator.get_state(), "dropout": torch.get_rng_state()}
     save_state(state, path)
 
 
 def load_checkpoint(
     path: Path, parts: Mapping[str, Any], *, generator: Generator
-) -> tuple[int, list[Numbers]]:
-    """Put a checkpoint into `parts` and both random states; its epoch and history.
+) -> tuple[int, list[Numbers], dict[str, Any]]:
+    """Put a checkpoint into `parts` and both random states; its epoch, history, and what was kept.
 
-    The epoch is 0 when there is no file. The history is empty where the version that began the run
-    kept none.
+    The epoch is 0 when there is no file. History and what was kept are empty where the version
+    that wrote the file knew of none.
 
     Raises:
         InputError: it is damaged, or of another recipe or version.
     """
     if not path.exists():
-        return 0, []
+        return 0, [], {}
     try:
         state = torch.load(path, weights_only=True)
         for name, part in parts.items():
             part.load_state_dict(state[name])
         generator.set_state(state["augment"])
         torch.set_rng_state(state["dropout"])
-        return int(state["epoch"]), list(state.get("history", ()))
+        return int(state["epoch"]), list(state.get("history", ())), dict(state.get("kept", {}))
     except UNREADABLE as error:
         first = (str(error).splitlines() or [repr(error)])[0][:80]
         raise InputError(

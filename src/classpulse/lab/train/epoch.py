@@ -17,10 +17,12 @@ class Trained:
     Args:
         loss: mean over the steps.
         costs: of the parallel training, `parallel.costs.Costs` as plain values; none otherwise.
+        kept: what its workers go on with, as tensors and plain values; goes into the checkpoint.
     """
 
     loss: float
     costs: dict[str, Any] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,7 @@ class RunState:
     stop: EarlyStopping
     generator: torch.Generator
     history: list[Numbers] = field(default_factory=list)
+    kept: dict[str, Any] = field(default_factory=dict)
 
     def parts(self) -> dict[str, Any]:
         """Everything with a `state_dict`."""
@@ -160,7 +161,7 @@ def run_epochs(
         train: trains one epoch.
         scored: what counts after an epoch: the network, or the average of its weights.
     """
-    done, run.history = load_checkpoint(checkpoint, run.parts(), generator=run.generator)
+    done, run.history, run.kept = load_checkpoint(checkpoint, run.parts(), generator=run.generator)
     if done and on_resume is not None:
         on_resume(Resumed(done, tuple(run.history), partial(scored, done)))
     for number in range(done + 1, epochs + 1):
@@ -176,8 +177,15 @@ def run_epochs(
         seconds = time.perf_counter() - start
         epoch = Epoch(number, side, trained.loss, lr, seconds, metrics, network, trained.costs)
         run.history.append(epoch.numbers())
-        parts, history = run.parts(), run.history
-        save_checkpoint(checkpoint, parts, epoch=number, history=history, generator=run.generator)
+        run.kept = trained.kept  # what other workers kept before is of no use any more
+        save_checkpoint(
+            checkpoint,
+            run.parts(),
+            epoch=number,
+            history=run.history,
+            kept=run.kept,
+            generator=run.generator,
+        )
         dropout = torch.get_rng_state()
         yield epoch
         torch.set_rng_state(dropout)  # whatever the caller drew meanwhile

@@ -27,6 +27,7 @@ COMPLETED = ("completed",)
 NAMES = (("first name",), ("last name", "surname"))
 FULL_NAME = ("full name", "user full name")
 NUMBERED = ("response number",)  # of an anonymous feedback: who it is, without name and date
+COURSE = ("course",)  # of whoever answers a feedback of the whole site
 
 _RESPONSE = re.compile(r"response \S+")  # a question's number may be 1a
 _BARE = re.compile(  # :D is no letter
@@ -111,10 +112,12 @@ def _find_quiz(path: Path, header: Sequence[str]) -> Answers | None:
 
 
 def _find_feedback(path: Path, header: Sequence[str]) -> Answers | None:
-    """Questions stand behind the date, or behind the number of an anonymous response."""
+    """Questions stand behind the date; of an anonymous response, behind number and course."""
     first = header[0].casefold() if header else ""
     times = () if first in NUMBERED else _named(header, ("date",))
     known = header[: header.index(times[0]) + 1] if times else header[:1]
+    if first in NUMBERED:
+        known = [*known, *_named(header[1:2], COURSE)]
     if first not in NUMBERED and not (first in FULL_NAME and times and _named(known, ("groups",))):
         return None
     texts = tuple(name for name in header[len(known) :] if name)  # Excel adds columns without one

@@ -1,8 +1,10 @@
 """The text of a Word file (``.docx``), read with the standard library alone.
 
-Such a file comes from somebody else. It is unpacked in pieces up to `MOST`, whatever sizes it
-claims, nothing of it is written anywhere, and a document type is refused: without one there are no
-entities to expand. Pictures, tables of contents, comments and the like are not looked at.
+Such a file comes from somebody else. One that lists too many files, or says that they are too
+large, is refused before any is opened. The one with the text is unpacked in pieces up to `MOST`,
+whatever size it claims, nothing of it is written anywhere, and a document type is refused: without
+one there are no entities to expand. Pictures, tables of contents, comments and the like are not
+looked at.
 """
 
 import zipfile
@@ -14,6 +16,8 @@ from classpulse.core.errors import InputError
 
 MAIN = "word/document.xml"
 MOST = 32 << 20  # bytes of XML; a day of meetings has half of this
+ENTRIES = 10_000  # files in a Word file; one of Teams has some 20, and a picture of each speaker
+CLAIMED = 1 << 30  # bytes that all of them say they have; pictures are most of it
 DEEPEST = 200  # elements inside each other; Word nests some 20
 PIECE = 1 << 20
 KNOWN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -32,13 +36,14 @@ def read_paragraphs(path: Path) -> list[Paragraph]:
     """The paragraphs that have text, in order.
 
     Raises:
-        InputError: the file cannot be read, is no whole Word file, has a document type, or more
-            than `MOST` bytes of text.
+        InputError: the file cannot be read, is no whole Word file, has a document type, more than
+            `MOST` bytes of text or `ENTRIES` files, or says to unpack to more than `CLAIMED`.
     """
     reader = _Reader()
     size = 0
     try:
         with zipfile.ZipFile(path) as archive:
+            _check_size(path, archive.infolist())
             if archive.getinfo(MAIN).compress_type not in KNOWN:
                 raise ValueError("packed as Word does not")
             with archive.open(MAIN) as stream:
@@ -58,6 +63,15 @@ def read_paragraphs(path: Path) -> list[Paragraph]:
             f"{path} unpacks to more than {MOST >> 20} MB of text: split it, or save it as .txt"
         )
     return reader.found
+
+
+def _check_size(path: Path, entries: list[zipfile.ZipInfo]) -> None:
+    claimed = sum(entry.file_size for entry in entries)
+    if len(entries) > ENTRIES or claimed > CLAIMED:
+        raise InputError(
+            f"{path} lists {len(entries)} files of {claimed >> 20} MB unpacked; up to {ENTRIES} of "
+            f"{CLAIMED >> 20} MB are read: save it as .txt"
+        )
 
 
 class _Reader:

@@ -6,6 +6,8 @@ feedback (Stich et al. 2018, algorithm 1) is ours.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, distributed
@@ -23,20 +25,40 @@ KEPT = 0.01  # share of the entries that top-k sends
 class Exchange(ABC):
     """The mean of a bucket over all workers.
 
+    Args:
+        parameters: of the network, in its order, whose gradients are exchanged.
+
     Attributes:
         sent: bytes that this worker handed to the process group so far. A ring all-reduce moves
             2 (n - 1) / n times as many over each of n links, an all-gather n - 1 times.
+        silent: nothing is exchanged or kept: every worker stays with its own gradients.
         plain_layout: weights have to lie row by row, not with channels last.
+        one_bucket: all gradients have to be in it.
     """
 
     plain_layout = False
+    one_bucket = False
 
-    def __init__(self) -> None:
+    def __init__(self, parameters: Iterable[Tensor]) -> None:
+        self.parameters = tuple(parameters)
         self.sent = 0
+        self.silent = False
 
     @abstractmethod
     def start(self, bucket: GradBucket) -> Future[Tensor]:
         """Begin to exchange a bucket; the future has its mean."""
+
+
+class Keeping(Exchange):
+    """An exchange that keeps something from step to step, which no other worker has."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """What is kept, as tensors and plain values; asked for after one step or more."""
+
+    @abstractmethod
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with what another run kept, whose buckets have the same gradients in each."""
 
 
 def _group() -> distributed.ProcessGroup:
@@ -47,6 +69,10 @@ def _group() -> distributed.ProcessGroup:
 
 def run_hook(exchange: Exchange, bucket: GradBucket) -> Future[Tensor]:
     """What `DistributedDataParallel.register_comm_hook` wants."""
+    if exchange.silent:
+        own: Future[Tensor] = Future()
+        own.set_result(bucket.buffer())
+        return own
     return exchange.start(bucket)
 
 
@@ -90,13 +116,14 @@ class Bfloat16(Half):
 
 
 @COMPRESSIONS.register("powersgd")
-class LowRank(Exchange):
+class LowRank(Keeping):
     """PowerSGD: kernels and matrices as a product of two of rank 2, with error feedback."""
 
     plain_layout = True  # torch flattens every gradient to a matrix by `view`
+    one_bucket = True  # torch asks for the later sums in whatever order the earlier ones come
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, parameters: Iterable[Tensor]) -> None:
+        super().__init__(parameters)
         self._state = powerSGD_hook.PowerSGDState(
             _group(),
             matrix_approximation_rank=RANK,
@@ -114,13 +141,24 @@ class LowRank(Exchange):
         self.sent += (state.total_numel_after_compression - before) * buffer.itemsize
         return future
 
+    def state_dict(self) -> dict[str, Any]:
+        """Steps so far, and by bucket: the errors, and both matrices of every product."""
+        state = self._state
+        tables = (state.error_dict, state.p_memory_dict, state.q_memory_dict)
+        return {"steps": state.iter, "tables": [dict(table) for table in tables]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        own = self._state
+        own.iter = state["steps"]
+        own.error_dict, own.p_memory_dict, own.q_memory_dict = map(dict, state["tables"])
+
 
 @COMPRESSIONS.register("topk")
-class TopK(Exchange):
+class TopK(Keeping):
     """The largest hundredth of the entries; the rest is added to the next gradient."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, parameters: Iterable[Tensor]) -> None:
+        super().__init__(parameters)
         self._left: dict[Tensor, Tensor] = {}
 
     def start(self, bucket: GradBucket) -> Future[Tensor]:
@@ -135,7 +173,19 @@ class TopK(Exchange):
         self.sent += packed.nbytes
         answers = [torch.empty_like(packed) for _ in range(_group().size())]
         work = distributed.all_gather(answers, packed, async_op=True)
-        return work.get_future().then(lambda _: mean_of_sparse(answers, len(buffer)))
+
+        def finish(exchanged: Future[Any]) -> Tensor:
+            exchanged.value()  # raises if a worker is lost: then the answers are no answers
+            return mean_of_sparse(answers, len(buffer))
+
+        return work.get_future().then(finish)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rest of every gradient."""
+        return {"left": [self._left[parameter] for parameter in self.parameters]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._left = dict(zip(self.parameters, state["left"], strict=True))
 
 
 def take_largest(flat: Tensor, share: float) -> tuple[Tensor, Tensor]:

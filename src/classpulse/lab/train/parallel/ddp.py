@@ -8,7 +8,8 @@ and a row without a label makes the others of its worker count more.
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -26,13 +27,16 @@ from classpulse.lab.train.loop import (
     RunState,
     Share,
     Training,
+    draw_batch,
     draw_share,
+    loss_of,
     train_steps,
 )
 from classpulse.lab.train.optim import build_optimizer
 from classpulse.lab.train.parallel.arena import moving_of
-from classpulse.lab.train.parallel.compress import COMPRESSIONS, Exchange, run_hook
+from classpulse.lab.train.parallel.compress import COMPRESSIONS, Exchange, Keeping, run_hook
 from classpulse.lab.train.parallel.costs import Costs
+from classpulse.lab.train.parallel.kept import gather_kept, hand_out_kept
 from classpulse.lab.train.parallel.settings import Parallel
 from classpulse.lab.train.parallel.setup import Setup, seed_worker, unpack_setup
 from classpulse.lab.train.parallel.team import Link
@@ -69,12 +73,59 @@ class Replica:
     def __init__(
         self, model: nn.Module, optimizer: torch.optim.Optimizer, how: Parallel, rank: int
     ) -> None:
-        self.exchange: Exchange = COMPRESSIONS.get(how.compress)()
+        trained = [weight for weight in model.parameters() if weight.requires_grad]
+        self.exchange: Exchange = COMPRESSIONS.get(how.compress)(trained)
         if self.exchange.plain_layout:
             model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-        self.model, self.optimizer, self._rank, self._workers = model, optimizer, rank, how.workers
-        self._parallel = DistributedDataParallel(model, forward_sync_buffers=False)
+        self.model, self.optimizer, self._rank, self._how = model, optimizer, rank, how
+        size = sum(weight.nbytes for weight in trained) / 2**20
+        self._parallel = DistributedDataParallel(
+            model,
+            forward_sync_buffers=False,
+            bucket_cap_mb=size + 1 if self.exchange.one_bucket else None,
+        )
         self._parallel.register_comm_hook(self.exchange, run_hook)
+
+    def go_on(
+        self, data: Training, recipe: Recipe, share: Share, kept: Mapping[str, Any] | None
+    ) -> None:
+        """Before the first epoch: take up what the workers kept, which the first one has.
+
+        Args:
+            kept: as `hand_out_kept` takes it.
+        """
+        if not isinstance(self.exchange, Keeping):
+            return
+        state = hand_out_kept(kept, self._how, self._rank, number=share.number)
+        if state is not None:
+            self._rehearse(data, recipe, share)
+            self.exchange.load_state_dict(state)
+
+    def gather(self) -> dict[str, Any]:
+        """After an epoch: what all workers keep, at the first of them."""
+        return gather_kept(self.exchange, self._how, self._rank)
+
+    def _rehearse(self, data: Training, recipe: Recipe, share: Share) -> None:
+        """A step that leaves no trace but in the order of torch's buckets.
+
+        They follow the parameters until torch has seen the gradients come once, and what is kept
+        fits those of after that.
+        """
+        model, rows, anyhow = self.model.train(), self._own(share)[0], torch.Generator()
+        before = [buffer.clone() for buffer in model.buffers()]
+        self.exchange.silent = True
+        with torch.random.fork_rng(devices=[]), _strides_unmentioned():
+            faces, wanted = draw_batch(data, recipe, rows, number=share.number, generator=anyhow)
+            loss_of(model, faces, wanted, data, recipe, forward=self._parallel).backward()
+        self.exchange.silent = False
+        model.zero_grad(set_to_none=True)
+        for buffer, old in zip(model.buffers(), before, strict=True):
+            buffer.copy_(old)
+
+    def _own(self, share: Share) -> Tensor:
+        """(steps, b) rows of this worker."""
+        rows = share.batches.shape[1] // self._how.workers
+        return share.batches[:, self._rank * rows : (self._rank + 1) * rows]
 
     def train(
         self,
@@ -85,8 +136,7 @@ class Replica:
         after_step: Callable[[int], None],
     ) -> tuple[float, float]:
         """This worker's part of an epoch: mean loss and processor seconds of a step, of all."""
-        rows = share.batches.shape[1] // self._workers
-        own = share.batches[:, self._rank * rows : (self._rank + 1) * rows]
+        own = self._own(share)
         part = Share(share.number, own, share.rates)
         start, total = time.thread_time(), 0.0
         losses = train_steps(
@@ -98,9 +148,7 @@ class Replica:
             generator=generator,
             forward=self._parallel,
         )
-        with warnings.catch_warnings():
-            # of kernels of 1 x 1 or of one channel, whose layout has two names
-            warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")
+        with _strides_unmentioned():
             for done, loss in enumerate(losses, start=1):
                 total += loss
                 after_step(done)
@@ -130,11 +178,13 @@ class Ddp:
         number: int,
         on_step: OnTrainStep | None,
     ) -> Trained:
-        share, first = draw_share(run, data, recipe, number), self._replica is None
-        self._tell(Job(share, run.optimizer.state_dict() if first else None))
+        share, replica = draw_share(run, data, recipe, number), self._replica
+        self._tell(Job(share, run.optimizer.state_dict() if replica is None else None))
         start, steps = time.perf_counter(), len(share.batches)
-        replica = self._replica or Replica(run.model, run.optimizer, self._how, 0)
-        self._replica, sent = replica, replica.exchange.sent
+        if replica is None:
+            self._replica = replica = Replica(run.model, run.optimizer, self._how, 0)
+            replica.go_on(data, recipe, share, run.kept)
+        sent = replica.exchange.sent
 
         def after_step(done: int) -> None:
             run.average_in(recipe, number, after="step")
@@ -151,7 +201,7 @@ class Ddp:
             compute_seconds=compute,
             step_bytes=(replica.exchange.sent - sent) / steps,
         )
-        return Trained(loss, costs.plain())
+        return Trained(loss, costs.plain(), replica.gather())
 
 
 def follow(
@@ -170,9 +220,11 @@ def follow(
             optimizer = build_optimizer(recipe.optimizer.settings, model)
             optimizer.load_state_dict(job.optimizer or optimizer.state_dict())
             replica = Replica(model, optimizer, how, rank)
+            replica.go_on(data, recipe, job.share, None)
         seed, number = recipe.schedule.seed, job.share.number
         seed_worker(generator, seed=seed, number=number, rank=rank)
         replica.train(data, recipe, job.share, generator, lambda done: None)
+        replica.gather()
 
 
 def serve_ddp(link: Link, rank: int, group: GroupSetup) -> None:
@@ -213,6 +265,14 @@ def hear_group() -> Job | None:
     heard: list[Any] = [None]
     distributed.broadcast_object_list(heard)
     return heard[0]
+
+
+@contextmanager
+def _strides_unmentioned() -> Iterator[None]:
+    """Without torch's warning of kernels of 1 x 1 or of one channel, whose layout has two names."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")
+        yield
 
 
 def _mean(tensor: Tensor) -> Tensor:
