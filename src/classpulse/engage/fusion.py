@@ -194,11 +194,14 @@ def _pool_logs(
     weights: NDArray[np.float64],
     base: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    terms = np.where(here[:, :, None], logs - base, 0.0)
-    return _softmax(base + np.tensordot(weights, terms, axes=1))
+    return _pooled(weights, np.where(here[:, :, None], logs - base, 0.0), base)
 
 
-def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+def _pooled(
+    weights: NDArray[np.float64], terms: NDArray[np.float64], base: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(c,) weights of (c, n, k) terms on a (k,) base of logarithms -> (n, k) probabilities."""
+    logits = base + np.tensordot(weights, terms, axes=1)
     raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
     probs: NDArray[np.float64] = raised / raised.sum(axis=-1, keepdims=True)
     return probs
@@ -230,7 +233,7 @@ def _loss(
     truth: NDArray[np.int64],
     pull: float,
 ) -> float:
-    probs = _softmax(base + np.tensordot(weights, terms, axes=1))
+    probs = _pooled(weights, terms, base)
     likely = np.maximum(probs[np.arange(len(truth)), truth], 1e-300)
     return float(-np.log(likely).mean() + pull * (weights**2).sum())
 
@@ -243,7 +246,7 @@ def _slopes(
     pull: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Gradient (c,) and Hessian (c, c) of `_loss`: mean and covariance of the terms under p."""
-    probs = _softmax(base + np.tensordot(weights, terms, axes=1))
+    probs = _pooled(weights, terms, base)
     mean = np.einsum("nk,cnk->cn", probs, terms)
     gradient = (mean - terms[:, np.arange(len(truth)), truth]).mean(axis=1) + 2 * pull * weights
     second = np.einsum("nk,cnk,dnk->cdn", probs, terms, terms)
