@@ -1,6 +1,7 @@
 """The parts of parallel training by themselves: settings, sparse gradients, shared tensors."""
 
 import pickle
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from classpulse.lab.train.parallel.compress import (  # noqa: E402
 )
 from classpulse.lab.train.parallel.costs import Costs  # noqa: E402
 from classpulse.lab.train.parallel.hogwild import begin_state, place_state, state_of  # noqa: E402
-from classpulse.lab.train.parallel.server import damp  # noqa: E402
+from classpulse.lab.train.parallel.server import arenas, damp  # noqa: E402
 from classpulse.lab.train.parallel.settings import Parallel, choose_parallel  # noqa: E402
 from classpulse.lab.train.parallel.setup import worker_seed  # noqa: E402
 
@@ -67,6 +68,28 @@ def test_torchrun_says_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
     for scheme, workers in (("async", None), ("ddp", 2)):
         with pytest.raises(InputError, match="torchrun started 4 workers for 'ddp'"):
             choose_parallel(scheme, workers=workers)
+
+
+def test_what_there_was_room_for_is_freed_when_there_is_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    closed: list[str] = []
+    room = iter(range(2))
+
+    class Small:
+        @classmethod
+        def of(cls, tensors: Any) -> "Small":
+            if next(room, None) is None:
+                raise InputError("no shared memory for 8 bytes")
+            return cls()
+
+        def close(self) -> None:
+            closed.append("closed")
+
+    monkeypatch.setattr("classpulse.lab.train.parallel.server.Arena", Small)
+    with pytest.raises(InputError, match="no shared memory"), ExitStack() as owned:
+        arenas({"weight": torch.zeros(2)}, 3, owned)
+    assert closed == ["closed", "closed"]
 
 
 def test_no_two_workers_draw_the_same() -> None:

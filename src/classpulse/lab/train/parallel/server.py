@@ -8,8 +8,8 @@ Async-SGD for Distributed Deep Learning", equation 4.
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
@@ -177,18 +177,22 @@ def open_server(
     """
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    weights = [Arena.of(weights_of(model)) for _ in range(how.workers)]
-    gradients = [Arena.of(trained) for _ in range(how.workers)]
-    try:
-        with pack_setup(model, data, recipe) as setup:
-            served = ServedSetup(setup, _keys(weights), _keys(gradients))
-            with Team(serve_gradients, served, how, ranks=range(how.workers)) as team:
-                yield Server(
-                    team, [a.tensors for a in weights], [a.tensors for a in gradients], how
-                )
-    finally:
-        for arena in (*weights, *gradients):
-            arena.close()
+    with ExitStack() as owned:
+        weights = arenas(weights_of(model), how.workers, owned)
+        gradients = arenas(trained, how.workers, owned)
+        setup = owned.enter_context(pack_setup(model, data, recipe))
+        served = ServedSetup(setup, _keys(weights), _keys(gradients))
+        team = owned.enter_context(Team(serve_gradients, served, how, ranks=range(how.workers)))
+        yield Server(team, [a.tensors for a in weights], [a.tensors for a in gradients], how)
+
+
+def arenas(tensors: Mapping[str, Tensor], count: int, owned: ExitStack) -> list[Arena]:
+    """One for each worker, freed with `owned` even if there is no room for the rest."""
+    arenas = []
+    for _ in range(count):
+        arenas.append(Arena.of(tensors))
+        owned.callback(arenas[-1].close)
+    return arenas
 
 
 def _keys(arenas: Sequence[Arena]) -> tuple[ArenaKey, ...]:
