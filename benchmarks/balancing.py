@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 from classpulse.core.card import InputSpec
+from classpulse.core.files import save_text
 from classpulse.core.labels import FER2013_7
 from classpulse.core.records import Scores
 from classpulse.lab.evaluate.metrics import evaluate_scores
 from classpulse.lab.models.residual import ResidualSettings
-from classpulse.lab.outputs import save_text
 from classpulse.lab.recipe import DataSpec, Recipe, Schedule
 from classpulse.lab.train.augment import Augment
 from classpulse.lab.train.kinds import Choice

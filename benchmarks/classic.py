@@ -22,6 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from classpulse.core.card import load_card
+from classpulse.core.files import save_text
 from classpulse.core.labels import FER2013_7
 from classpulse.lab.classic.fit import Fitted, draw_rows, fit_rows, make_features
 from classpulse.lab.classic.kinds import (
@@ -37,7 +38,6 @@ from classpulse.lab.classic.recipe import ClassicRecipe, Search
 from classpulse.lab.evaluate.figures import save_figure
 from classpulse.lab.evaluate.metrics import evaluate_scores
 from classpulse.lab.evaluate.plots_training import draw_embedding, embed_tsne
-from classpulse.lab.outputs import save_text
 from classpulse.lab.train.kinds import Choice
 from classpulse.lab.train.sources import load_roles
 from classpulse.runtime.model import find_model

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from classpulse.core.files import save_text
 from classpulse.core.labels import FER2013_7
 from classpulse.core.records import Interval
 from classpulse.lab.data.ckplus import load_ckplus
@@ -23,7 +24,6 @@ from classpulse.lab.evaluate.predictors import FacePredictor, open_predictor, sc
 from classpulse.lab.evaluate.resample import interval_of
 from classpulse.lab.evaluate.robustness import RobustnessRow
 from classpulse.lab.export import source_commit
-from classpulse.lab.outputs import save_text
 from classpulse.lab.terminal import step_bar
 from classpulse.runtime.model import OnnxModel
 from classpulse.vision.detect import build_detector

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from classpulse.core.errors import InputError
+from classpulse.core.files import save_text
 from classpulse.lab.evaluate.figures import MUTED, build_axes, marker, render_svg, styled, tone
-from classpulse.lab.outputs import save_text
 from classpulse.lab.parallel.cluster import SCHEMES, Link, Step, epoch_seconds, fit_link
 from classpulse.lab.parallel.laws import Fit, Scaling, fit_law, fit_laws
 from classpulse.lab.parallel.timings import describe_laws

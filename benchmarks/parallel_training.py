@@ -28,8 +28,8 @@ from parallel_descent import (
     train_epochs,
 )
 
+from classpulse.core.files import save_text
 from classpulse.lab.evaluate.figures import build_axes, marker, save_figure, styled, tone
-from classpulse.lab.outputs import save_text
 from classpulse.lab.recipe import Recipe
 from classpulse.lab.train.kinds import Choice
 from classpulse.lab.train.loop import Training

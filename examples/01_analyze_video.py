@@ -3,8 +3,8 @@
     python examples/01_analyze_video.py [lesson.mp4]
 
 You learn: `classpulse.analyze` takes a video, a picture or a folder and gives a `Session`. Its
-summary holds numbers of the class only, and a window in which fewer than five people could be
-read has none. With `out="folder"` the same call also writes the tables and the report.
+summary holds numbers of the class only, and a window in which no picture shows five people who
+could be read has none. With `out="folder"` the same call also writes the tables and the report.
 """
 
 import sys
@@ -21,7 +21,7 @@ def main(lesson: Path) -> None:
         text = "not shown"
         if gauge is not None:
             text = f"{gauge['value']:.2f}  [{gauge['low']:.2f}, {gauge['high']:.2f}]"
-        print(f"{window['t0']:5.0f} s  {window['n']} people  engagement {text}")
+        print(f"{window['t0']:5.0f} s  {window['people']} people  engagement {text}")
     counts = session.summary["counts"]
     print(f"{counts['abstained']} of {counts['readings']} looks at a face: no statement made")
 

@@ -10,6 +10,7 @@ from builders import build_frame, load_portrait, noise, sure
 from numpy.typing import NDArray
 
 from classpulse.core.card import Card, Head, is_of_text, read_card
+from classpulse.core.defaults import MODEL, TEXT_MODEL
 from classpulse.core.labels import FER2013_7, LEARNING_STATE_4, RELABELS, SPACES
 from classpulse.core.records import Detector, Faces, Scores
 from classpulse.core.text_card import load_any_card
@@ -17,8 +18,8 @@ from classpulse.engage.score import PRESETS
 from classpulse.lab.recipe_file import read_table
 from classpulse.lab.recipe_file import recipe_names as shipped_recipes
 from classpulse.room.privacy import PROFILES, Privacy
-from classpulse.runtime.model import DEFAULT_MODEL, OnnxModel, shipped_models
-from classpulse.runtime.text import DEFAULT_TEXT_MODEL, OnnxTextModel
+from classpulse.runtime.model import OnnxModel, shipped_models
+from classpulse.runtime.text import OnnxTextModel
 from classpulse.text.gate import OTHER_LANGUAGE, TOO_SHORT
 from classpulse.vision.detect import DETECTORS, build_detector
 from classpulse.vision.image import FRAMINGS, crop_face, prepare
@@ -100,7 +101,7 @@ def test_the_faces_of_a_detector_can_be_cut_out(detector: str) -> None:
     frame = build_frame(image=PICTURES["portrait"])
     faces = opened(detector)(frame)
     marks = None if faces.landmarks is None else faces.landmarks[0]
-    crop = crop_face(frame.image, faces.box[0], marks, loaded(DEFAULT_MODEL).card.input)
+    crop = crop_face(frame.image, faces.box[0], marks, loaded(MODEL).card.input)
     assert crop.ndim == 3 and crop.std() > 10
 
 
@@ -185,7 +186,7 @@ def card_of(model: str) -> Card:
 
 
 def test_the_default_models_are_shipped() -> None:
-    assert DEFAULT_MODEL in SHIPPED and DEFAULT_TEXT_MODEL in TEXT
+    assert MODEL in SHIPPED and TEXT_MODEL in TEXT
 
 
 @every_model
@@ -293,7 +294,7 @@ recipes = pytest.mark.parametrize("recipe", recipe_names())
 
 
 def test_the_default_model_has_a_recipe() -> None:
-    assert DEFAULT_MODEL in recipe_names()
+    assert MODEL in recipe_names()
 
 
 @recipes

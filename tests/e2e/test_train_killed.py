@@ -44,7 +44,7 @@ factor = 0.5
 decay = 0.6
 last = 2
 [stopping]
-restore_best = true
+patience = 50
 [augment]
 mixup_share = 1.0
 erase = 0.5

@@ -1,9 +1,11 @@
 """The command line: exit codes, one line per error, JSON, and what it does not import."""
 
+import inspect
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,8 @@ from media import quarters, write_video
 import classpulse
 from classpulse import cli
 from classpulse.core.errors import ClassPulseError
+from classpulse.room.privacy import Privacy
+from classpulse.room.writing.posts import Writing
 
 EXAMPLE = "happiness,sadness,anger\n0.8,0.3,0.6\n0.4,0.6,0.2\n0.5,0.2,0.7\n0.9,0.4,0.8\n"
 
@@ -275,6 +279,21 @@ def test_importing_the_package_costs_nothing() -> None:
 def test_help_imports_nothing_heavy() -> None:
     code = "import sys; sys.argv = ['classpulse', '--help']; from classpulse.cli import app; "
     assert loaded_by(code + "app(standalone_mode=False)") == (0, set())
+
+
+def test_the_command_and_python_have_the_same_defaults() -> None:
+    from classpulse.cli.room import analyze as command
+
+    def defaults(function: Callable[..., object]) -> dict[str, object]:
+        found = inspect.signature(function).parameters.items()
+        return {name: one.default for name, one in found if one.default not in (one.empty, None)}
+
+    given = defaults(command)
+    for function in (classpulse.analyze, Privacy, classpulse.watch):
+        own = defaults(function)
+        shared = own.keys() & given.keys()
+        assert len(shared) >= 3 and {k: own[k] for k in shared} == {k: given[k] for k in shared}
+    assert given["text_model"] == Writing(Path("posts.csv")).model
 
 
 def test_the_room_works_without_torch() -> None:

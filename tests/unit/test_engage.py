@@ -4,6 +4,7 @@ import math
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -234,10 +235,10 @@ def test_bad_times_are_refused(seconds: float, forget: float) -> None:
 def filled(
     values: Iterable[tuple[float, str, float]], *, seconds: float = 10.0, k: int = 1
 ) -> WindowAggregator:
-    """An aggregator that has seen (t, subject, engagement), one frame each."""
+    """An aggregator that has seen (t, subject, engagement); those of one time share a frame."""
     aggregator = WindowAggregator(seconds=seconds, k=k)
-    for t, subject, value in values:
-        aggregator.add(t, [build_reading(subject, t, value=value)])
+    for t, seen in groupby(values, key=lambda one: one[0]):
+        aggregator.add(t, [build_reading(who, t, value=value) for _, who, value in seen])
     return aggregator
 
 
@@ -248,10 +249,55 @@ def engagement(aggregator: WindowAggregator, *, end: float = 10.0) -> Interval |
 
 @given(n=st.integers(0, 9), k=st.integers(1, 9), often=st.integers(1, 4))
 def test_no_value_for_fewer_than_k(n: int, k: int, often: int) -> None:
-    seen = [(float(i), f"S{s:02d}", 0.5) for s in range(n) for i in range(often)]
+    seen = [(float(i), f"S{s:02d}", 0.5) for i in range(often) for s in range(n)]
     aggregator = filled(seen, k=k)
     for part in (aggregator.overall(end=10.0), *aggregator.windows(end=10.0)):
         assert all((a.value is not None) == (n >= k) and a.n == n for a in part.aggregates)
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=12), st.integers(1, 7))
+def test_people_are_those_that_one_frame_shows_together(crowds: list[int], k: int) -> None:
+    """In every frame everybody is a new track, as one person is who leaves and returns."""
+    names = (f"S{i:03d}" for i in range(100))
+    seen = [(4.0 * t, next(names), 0.5) for t, crowd in enumerate(crowds) for _ in range(crowd)]
+    aggregator = filled(seen, k=k)
+    whole = aggregator.overall(end=60.0)
+    assert whole.n == sum(crowds) and whole.people == max(crowds)
+    for part in (whole, *aggregator.windows(end=60.0)):
+        together = [n for t, n in enumerate(crowds) if part.t0 <= 4.0 * t < part.t1]
+        assert part.people == max(together)
+        for one in part.aggregates:
+            assert one.people == part.people and (one.value is not None) == (part.people >= k)
+
+
+def test_one_person_who_returns_five_times_has_no_number() -> None:
+    aggregator = filled([(float(i), f"S{i}", 0.5) for i in range(5)], k=5)
+    for part in (aggregator.overall(end=10.0), *aggregator.windows(end=10.0)):
+        assert part.n == 5 and part.people == 1
+        assert all(one.value is None for one in part.aggregates)
+
+
+def test_people_are_counted_by_quantity() -> None:
+    """Five in one frame, but the state of three: it must not borrow the others' presence."""
+    aggregator = WindowAggregator(seconds=10.0, k=5)
+    readings = [build_reading(f"S{i}") for i in range(5)]
+    stateless = [replace(r, scores={"emotion": r.scores["emotion"]}) for r in readings[3:]]
+    aggregator.add(0.0, [*readings[:3], *stateless])
+    aggregator.add(1.0, [build_reading(f"S{i}", 1.0) for i in (3, 4)])
+    found = {a.name: a for a in aggregator.overall(end=10.0).aggregates}
+    state, emotion = found["state:focused"], found["emotion:happy"]
+    assert (state.n, state.people, state.value) == (5, 3, None)
+    assert (emotion.n, emotion.people) == (5, 5) and emotion.value is not None
+
+
+def test_who_knows_the_subjects_says_how_many_people_they_are() -> None:
+    known = WindowAggregator(seconds=10.0, k=2, people_among=lambda who: len(set(who) - {"S3"}))
+    for i in range(4):
+        known.add(float(i), [build_reading(f"S{i}", float(i))])
+    assert known.overall(end=10.0).people == 3 and engagement(known) is not None
+    alone = WindowAggregator(seconds=10.0, k=2, people_among=lambda who: 99)
+    alone.add(0.0, [build_reading("S1")])
+    assert alone.overall(end=10.0).people == 1 and engagement(alone) is None
 
 
 def test_only_subjects_with_a_value_count_towards_k() -> None:
@@ -324,6 +370,20 @@ def test_windows_are_half_open_and_in_order() -> None:
 
 def test_a_source_without_length_has_a_window() -> None:
     assert len(filled([(0.0, "S01", 0.5)]).windows(end=0.0)) == 1
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=9), st.floats(0.5, 20.0))
+def test_no_reading_is_lost_to_the_windows(times: list[int], seconds: float) -> None:
+    values = [(float(t), "S01", 0.5) for t in sorted(times)]
+    parts = filled(values, seconds=seconds).windows(end=float(max(times)))
+    assert sum(part.readings for part in parts) == len(times)
+    assert all(a.t1 <= b.t0 + 1e-9 for a, b in pairwise(parts))
+    assert all(part.t0 < part.t1 for part in parts)
+
+
+def test_a_reading_on_the_end_has_a_whole_window() -> None:
+    parts = filled([(0.0, "S01", 0.5), (120.0, "S01", 0.5)], seconds=60.0).windows(end=120.0)
+    assert [(w.t0, w.t1, w.readings) for w in parts] == [(0, 60, 1), (120, 180, 1)]
 
 
 def test_the_whole_counts_a_subject_of_two_windows_once() -> None:

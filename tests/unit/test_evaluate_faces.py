@@ -346,7 +346,7 @@ def test_a_report_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     measured = measure([Reader(FER2013_7)], FACES)
     results = evaluation_json(measured, choose_kinds(measured))
-    with pytest.raises(OutputError, match="cannot write to"):
+    with pytest.raises(OutputError, match="is a file, not a folder: choose another place"):
         save_report(measured, results, FER2013_7, tmp_path / "file" / "out", extras=Extras())
 
 

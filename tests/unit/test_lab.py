@@ -1,5 +1,8 @@
 """The lab on tiny data: targets, losses, augmentation, training, recipes, export."""
 
+import errno
+import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch")
 
 from classpulse.core.card import save_card  # noqa: E402
-from classpulse.core.errors import InputError, ModelError  # noqa: E402
+from classpulse.core.errors import InputError, ModelError, OutputError  # noqa: E402
 from classpulse.core.labels import FER2013_7, LEARNING_STATE_4  # noqa: E402
 from classpulse.lab import export  # noqa: E402
 from classpulse.lab.data.faces import FaceSet, repeated_in, without_blank  # noqa: E402
@@ -624,6 +627,39 @@ def test_a_saved_card_is_found_again(exported: tuple[Any, Path], tmp_path: Path)
     card = OnnxModel(str(exported[1])).card
     save_card(card, tmp_path / "card.json")
     assert (tmp_path / "card.json").read_bytes() == (exported[1] / "card.json").read_bytes()
+
+
+def test_without_git_the_commit_is_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert export.source_commit() == "unknown"
+
+
+def test_the_commit_is_that_of_our_own_source_tree(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    who = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
+    for words in (("init", "-q"), (*who, "commit", "-q", "--allow-empty", "-m", "first")):
+        subprocess.run(("git", *words), cwd=tmp_path, check=True, capture_output=True)
+    for place, known in (("src", True), (".venv/lib/python3.13/site-packages", False)):
+        module = tmp_path / place / "classpulse" / "lab" / "export.py"
+        module.parent.mkdir(parents=True)
+        monkeypatch.setattr(export, "__file__", str(module))
+        assert (export.source_commit() != "unknown") == known
+
+
+def test_a_card_is_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_card(build_card(), tmp_path / "card.json")
+    before = (tmp_path / "card.json").read_bytes()
+
+    def full(old: Path, new: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OutputError, match=r"card\.json: No space left"):
+        save_card(build_card(), tmp_path / "card.json")
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [before]
 
 
 def test_fewer_pictures_than_a_batch_are_refused(tmp_path: Path) -> None:

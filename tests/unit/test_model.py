@@ -76,6 +76,18 @@ def test_a_batch_of_another_shape_is_refused(tmp_path: Path, shape: tuple[int, .
         model.predict(np.zeros(shape, np.float32))
 
 
+@pytest.mark.parametrize(
+    ("value", "kind", "message"),
+    [(np.nan, np.float32, "with NaN or infinity"), (0.5, np.float64, "not float64")],
+)
+def test_a_batch_of_other_numbers_is_refused(
+    tmp_path: Path, value: float, kind: type, message: str
+) -> None:
+    model = OnnxModel(str(write_artefact(tmp_path / "tiny")))
+    with pytest.raises(ShapeError, match=message):
+        model.predict(np.full((1, 1, 48, 48), value, dtype=kind))
+
+
 # --- refused artefacts ---------------------------------------------------------------------------
 
 

@@ -18,13 +18,16 @@ from builders import (
     build_frame,
     noise,
     pick,
+    sure,
     write_artefact,
 )
 from numpy.typing import NDArray
 from stage import Find, Stage, always, frames
 
 from classpulse.core.errors import InputError, ModelError, OutputError, PrivacyError, ShapeError
+from classpulse.core.labels import FER2013_7, LEARNING_STATE_4
 from classpulse.core.records import Faces, Frame, Reading, Scores
+from classpulse.engage.score import LinearEngagement, preset_text
 from classpulse.room import pipeline
 from classpulse.room.analyze import Progress, analyze
 from classpulse.room.pipeline import Observation, watch
@@ -322,9 +325,22 @@ def test_a_second_person_stops_a_single_subject_session() -> None:
         run(always((20, 20), (200, 20)), privacy=ALONE)
 
 
-def test_one_person_at_a_time_is_fine_for_stills_of_one_subject() -> None:
-    seen = run(source=FakeSource(frames(3), sequence=False), privacy=ALONE)
-    assert sum(len(s.readings) for s in seen) == 3
+def test_one_picture_of_one_person_is_fine_among_empty_ones() -> None:
+    def find(frame: Frame) -> Faces:
+        return build_faces((20, 20)) if frame.t == 0.5 else Faces.none()
+
+    seen = run(find, source=FakeSource(frames(3), sequence=False), privacy=ALONE)
+    assert [len(s.readings) for s in seen] == [0, 1, 0]
+
+
+def test_pictures_of_one_consented_person_are_refused_from_the_second_on() -> None:
+    """Nothing says that it is the same person in both."""
+    stream = watch(
+        FakeSource(frames(3), sequence=False), detector=FRONT, model=FakeModel(), privacy=ALONE
+    )  # type: ignore[arg-type]
+    assert len(next(stream).readings) == 1
+    with pytest.raises(PrivacyError, match="more than one picture"):
+        next(stream)
 
 
 # --- analyze: from source to files ---------------------------------------------------------------
@@ -372,6 +388,70 @@ def test_a_group_of_four_has_none(stage: Stage) -> None:
     assert overall["engagement"] is overall["state"] is overall["emotion"] is None
 
 
+def test_copies_of_one_portrait_are_no_class(stage: Stage) -> None:
+    stage.source = FakeSource(frames(5), sequence=False)
+    stage.find = always((20, 20))
+    summary = stage.run().summary
+    for row in (summary["overall"], *summary["windows"]):
+        assert row["engagement"] is row["state"] is row["emotion"] is None
+        assert row["people"] == 1 and row["counted"] == {}
+    assert summary["overall"]["n"] == 5
+    assert "fewer than 5 people" in (stage.out / "report.html").read_text()
+
+
+def test_one_person_who_leaves_and_returns_is_no_class(stage: Stage) -> None:
+    step = 60.0  # long enough away for the track to end
+    times = (step * i + t for i in range(6) for t in (0, 0.5, 1))
+    stage.source = FakeSource([build_frame(t) for t in times])
+    stage.find = lambda frame: Faces.none() if frame.t % step == 1 else build_faces((20, 20))
+    summary = stage.run(window=600.0).summary
+    overall = summary["overall"]
+    assert overall["n"] == 6 and overall["people"] == 1 and overall["engagement"] is None
+    assert summary["windows"][0]["emotion"] is None
+
+
+def test_a_head_is_shown_only_where_five_people_have_it(stage: Stage) -> None:
+    """Six faces, but the state of three: n of the picture is not n of the state."""
+
+    def answer(batch: NDArray[np.float32]) -> Mapping[str, Scores]:
+        emotion = np.zeros((len(batch), 7))
+        emotion[:3, FER2013_7.index("neutral")] = emotion[3:, FER2013_7.index("happy")] = 1
+        state = np.repeat(sure(LEARNING_STATE_4, "focused").probs, len(batch), axis=0)
+        return {"emotion": Scores(emotion, FER2013_7), "state": Scores(state, LEARNING_STATE_4)}
+
+    stage.model = FakeModel(answer, heads=CALM)
+    overall = stage.run().summary["overall"]
+    assert overall["state"] is None and overall["emotion"] is not None
+    assert overall["counted"] == {k: {"n": 6, "people": 6} for k in ("emotion", "engagement")}
+
+
+def test_a_model_of_emotions_alone_is_reported(stage: Stage, tmp_path: Path) -> None:
+    smile = LinearEngagement("smile", 0.0, {"emotion": {"happy": 1.0, "sad": 0.0}}, True, "a test")
+    preset = tmp_path / "smile.json"
+    preset.write_text(preset_text(smile))
+    stage.model = FakeModel(answer_with(emotion=("happy", 1.0)), heads=HEADS[:1])
+    session = stage.run(preset=str(preset), annotate=True)
+    overall = session.summary["overall"]
+    assert overall["emotion"]["happy"]["value"] == 1.0 and "state" not in overall
+    page = (stage.out / "report.html").read_text()
+    assert "Facial expressions" in page and "Learning states" not in page
+
+
+def test_a_head_of_another_name_is_reported(stage: Stage) -> None:
+    seven = replace(HEADS[0], name="mood", output="mood_probs")
+    stage.model = FakeModel(
+        lambda batch: {
+            "mood": Scores(np.repeat(sure(FER2013_7, "sad").probs, len(batch), axis=0), FER2013_7),
+            **answer_with(emotion=("happy", 1.0), state=("focused", 1.0))(batch),
+        },
+        heads=(seven, *HEADS),
+    )
+    session = stage.run()
+    assert session.summary["overall"]["mood"]["sad"]["value"] == 1.0
+    assert set(session.readings["mood"]) == {"sad"}
+    assert ">Mood</h3>" in (stage.out / "report.html").read_text()
+
+
 def test_reasons_of_abstention_are_counted(stage: Stage) -> None:
     stage.find = always((20, 20), side=10)
     assert stage.run().summary["counts"]["reasons"] == {"face too small": 5}
@@ -412,10 +492,23 @@ def test_the_report_does_not_tell_where_the_file_was(stage: Stage) -> None:
     assert not any("/home/ada" in text for text in texts)
 
 
-def test_the_password_of_a_camera_is_not_told(stage: Stage) -> None:
-    session = analyze("rtsp://ada:pass@10.0.0.7/stream", out=stage.out, detector="fake")
-    assert session.summary["session"]["source"] == "rtsp://10.0.0.7"
-    assert not any(b"ada:pass" in path.read_bytes() for path in session.files.values())
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("rtsp://ada:geheim@10.0.0.7/stream", "rtsp://10.0.0.7"),
+        ("rtsp://10.0.0.7?user=ada&password=geheim", "rtsp://10.0.0.7"),
+        ("rtsp://10.0.0.7;user=ada;pw=geheim", "rtsp://10.0.0.7"),
+        ("rtsp://10.0.0.7:554/user=ada&password=geheim", "rtsp://10.0.0.7:554"),
+        ("rtsps://ada:ge/h?geheim@[fe80::1]:322/a", "rtsps://[fe80::1]:322"),
+        ("rtsp://10.0.0.7/s?user=ada&password=x@geheim", "rtsp://..."),
+        ("rtsp://10.0.0.7#geheim", "rtsp://10.0.0.7"),
+    ],
+)
+def test_the_password_of_a_camera_is_not_told(stage: Stage, url: str, told: str) -> None:
+    session = analyze(url, out=stage.out, detector="fake")
+    info = session.summary["session"]
+    assert info["source"] == told and "geheim" not in info["id"]
+    assert not any(b"geheim" in path.read_bytes() for path in session.files.values())
 
 
 # interrupts and failures
@@ -477,6 +570,7 @@ def test_one_consented_person_has_a_value(stage: Stage) -> None:
     summary = stage.run(privacy=ALONE).summary
     assert summary["overall"]["engagement"]["value"] == pytest.approx(1.0)
     assert summary["session"]["consent"] == "form 12"
+    assert any("stated by whoever ran it" in caveat for caveat in summary["caveats"])
 
 
 def test_in_eu_schools_the_files_hold_presence_only(

@@ -63,6 +63,20 @@ def test_one_person_is_fine(subjects: list[str]) -> None:
     assert len({r.subject for r in readings}) <= 1
 
 
+def test_several_pictures_of_one_person_are_refused() -> None:
+    ALONE.check_pictures(1)
+    with pytest.raises(PrivacyError, match=r"more than one picture shows a face, .*alone"):
+        ALONE.check_pictures(2)
+    Privacy().check_pictures(2)
+
+
+def test_several_writers_are_not_one_person() -> None:
+    ALONE.check_writers(1)
+    with pytest.raises(PrivacyError, match="but 2 people write"):
+        ALONE.check_writers(2)
+    Privacy().check_writers(30)
+
+
 def test_a_group_session_may_show_a_group() -> None:
     readings = [build_reading(f"S{i:02d}") for i in range(30)]
     Privacy().check_present(readings, 0.0)

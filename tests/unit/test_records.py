@@ -322,37 +322,42 @@ HALF = Interval(0.5, 0.4, 0.6)
 
 
 @pytest.mark.parametrize(
-    ("t0", "t1", "n", "value"),
+    ("t0", "t1", "n", "people", "value"),
     [
-        (1.0, 1.0, 5, HALF),
-        (2.0, 1.0, 5, HALF),
-        (-1.0, 1.0, 5, HALF),
-        (float("nan"), 1.0, 5, None),
-        (0.0, 1.0, -1, None),
-        (0.0, 1.0, 0, HALF),
+        (1.0, 1.0, 5, 5, HALF),
+        (2.0, 1.0, 5, 5, HALF),
+        (-1.0, 1.0, 5, 5, HALF),
+        (float("nan"), 1.0, 5, 5, None),
+        (0.0, 1.0, -1, -1, None),
+        (0.0, 1.0, 5, 6, HALF),
+        (0.0, 1.0, 5, -1, None),
+        (0.0, 1.0, 5, 0, HALF),
+        (0.0, 1.0, 0, 0, HALF),
     ],
 )
-def test_a_bad_aggregate_is_refused(t0: float, t1: float, n: int, value: Interval | None) -> None:
+def test_a_bad_aggregate_is_refused(
+    t0: float, t1: float, n: int, people: int, value: Interval | None
+) -> None:
     with pytest.raises(ShapeError, match="'engagement' needs"):
-        Aggregate(t0, t1, "engagement", n, value)
+        Aggregate(t0, t1, "engagement", n, people, value)
 
 
 def test_an_aggregate_of_nobody_is_not_shown() -> None:
-    assert Aggregate(0.0, 1.0, "engagement", 0, None).value is None
+    assert Aggregate(0.0, 1.0, "engagement", 0, 0, None).value is None
 
 
-@given(n=st.integers(1, 30), k=st.integers(1, 30))
-def test_a_report_shows_no_group_below_its_minimum(n: int, k: int) -> None:
-    aggregates = (Aggregate(0.0, 1.0, "engagement", n, HALF),)
-    if n >= k:
+@given(people=st.integers(1, 30), more=st.integers(0, 30), k=st.integers(1, 30))
+def test_a_report_shows_no_group_below_its_minimum(people: int, more: int, k: int) -> None:
+    aggregates = (Aggregate(0.0, 1.0, "engagement", people + more, people, HALF),)
+    if people >= k:
         assert Report("s", 0.0, 1.0, k, aggregates, ()).aggregates == aggregates
     else:
-        with pytest.raises(ShapeError, match=f"shows {n} subjects, the minimum is {k}"):
+        with pytest.raises(ShapeError, match=f"shows {people} people, the minimum is {k}"):
             Report("s", 0.0, 1.0, k, aggregates, ())
 
 
 def test_a_report_may_name_a_small_group_without_a_value() -> None:
-    aggregates = (Aggregate(0.0, 1.0, "engagement", 2, None),)
+    aggregates = (Aggregate(0.0, 1.0, "engagement", 2, 2, None),)
     assert Report("s", 0.0, 1.0, 5, aggregates, ()).aggregates[0].n == 2
 
 
@@ -371,7 +376,7 @@ def test_a_bad_report_is_refused(t0: float, t1: float, k: int) -> None:
         sure(FER2013_7, "sad"),
         HALF,
         build_reading(),
-        Aggregate(0.0, 1.0, "engagement", 0, None),
+        Aggregate(0.0, 1.0, "engagement", 0, 0, None),
         Report("s", 0.0, 1.0, 5, (), ()),
     ],
     ids=lambda thing: type(thing).__name__,

@@ -22,6 +22,7 @@ STATES = ["angry", "bored", "focused", "neutral"]
 VOTES = ["neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"]
 EMOTION_MEANS = [0.04, 0.01, 0.03, 0.22, 0.12, 0.07, 0.51]
 STATE_MEANS = [0.05, 0.22, 0.45, 0.28]
+COUNTED = ("engagement", "emotion", "state")
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 Summary = dict[str, Any]
 
@@ -51,6 +52,8 @@ def row(t0: float, t1: float, n: int, k: int = 5, *, model: bool = True) -> Summ
         "t0": t0,
         "t1": t1,
         "n": n,
+        "people": n,
+        "counted": {name: {"n": n, "people": n} for name in COUNTED} if shown else {},
         "present": round(n * 0.9 + 0.4 * math.sin(phase), 2) if n else 0.0,
         "readings": readings if model else 0,
         "abstained": round(readings * (0.2 + 0.1 * math.sin(phase))) if model else 0,
@@ -73,6 +76,7 @@ def whole(rows: list[Summary], duration: float, n: int, k: int, *, model: bool) 
     def mean(pick: Callable[[Summary], float], half: float) -> dict[str, float]:
         return estimate(sum(map(pick, shown)) / len(shown), half)
 
+    overall["counted"] = {name: {"n": n, "people": n} for name in COUNTED}
     overall["engagement"] = mean(lambda r: r["engagement"]["value"], 0.03)
     for head, names in (("emotion", EMOTIONS), ("state", STATES)):
         overall[head] = {
@@ -357,7 +361,7 @@ def test_labels_from_outside_are_escaped_in_charts() -> None:
     Reader(html)
 
 
-@pytest.mark.parametrize("change", [{"format": 1}, {"format": None}])
+@pytest.mark.parametrize("change", [{"format": 2}, {"format": None}])
 def test_other_formats_are_refused(change: Summary) -> None:
     with pytest.raises(InputError, match="format"):
         render_report(lesson() | change)
@@ -380,7 +384,8 @@ def test_windows_below_k_leak_nothing_even_if_the_summary_does() -> None:
     assert len(hidden) == 6
     for window in hidden:
         full = row(window["t0"], window["t1"], 24)
-        window |= {head: full[head] for head in ("engagement", "emotion", "state")}
+        counted = {name: {"n": 24, "people": window["people"]} for name in COUNTED}
+        window |= {"n": 24, "counted": counted, **{head: full[head] for head in COUNTED}}
     assert render_report(leaky) == render_report(honest)
 
 
@@ -388,7 +393,7 @@ def test_the_size_of_a_small_group_is_not_told() -> None:
     honest, other = lesson(), lesson()
     for window in other["windows"]:
         if window["n"] < 5:
-            window["n"] = 1
+            window |= {"n": 1, "people": 1}
     assert render_report(other) == render_report(honest)
 
 
@@ -415,8 +420,59 @@ def test_a_clip_with_four_people_shows_no_estimate_at_all() -> None:
 
 def test_leaky_overall_below_k_is_not_shown() -> None:
     summary = clip()
-    summary["overall"] |= {k: row(0.0, 3.0, 24)[k] for k in ("engagement", "emotion", "state")}
+    summary["overall"] |= {k: row(0.0, 3.0, 24)[k] for k in COUNTED}
     assert render_report(summary) == page("clip")
+
+
+def test_the_people_of_a_head_stand_beside_its_shares() -> None:
+    """The state was read of 7 people in one picture, whoever else was there."""
+    summary = one_window()
+    for part in (summary["overall"], *summary["windows"]):
+        part["counted"]["state"] = {"n": 8, "people": 7}
+        part["counted"]["engagement"] = {"n": 11, "people": 9}
+    html = render_report(summary)
+    state = html[html.index('id="state-h"') : html.index('id="emotion-h"')]
+    assert '<th scope="col">People, at least</th>' in state and "<td>7</td>" in state
+    assert "<td>9</td>" in html[html.index('id="emotion-h"') :]
+    assert "at least 9\u00a0people, 11\u00a0faces followed" in html
+
+
+@pytest.mark.parametrize("counted", [None, {"n": 9, "people": 4}, {"n": 4, "people": 9}])
+def test_a_head_of_too_few_people_is_not_shown(counted: dict[str, int] | None) -> None:
+    summary = one_window()
+    for part in (summary["overall"], *summary["windows"]):
+        del part["counted"]["state"]
+        if counted is not None:
+            part["counted"]["state"] = counted
+    html = render_report(summary)
+    state = html[html.index('id="state-h"') : html.index('id="emotion-h"')]
+    assert "Not shown in any time window: too few clear readings." in state
+    assert not re.search(r'class="(line|band|dot|whisker|mean)"', state)
+
+
+@pytest.mark.parametrize(
+    "heads", [["emotion"], ["state"], ["mood"], ["votes"], ["votes", "emotion"]]
+)
+def test_the_heads_that_are_there_are_shown(heads: list[str]) -> None:
+    summary = one_window()
+    summary["spaces"] = dict.fromkeys(heads, EMOTIONS)
+    for part in (summary["overall"], *summary["windows"]):
+        full = {"n": 9, "people": 9}
+        one = part["emotion"]
+        for head in ("emotion", "state"):
+            del part[head], part["counted"][head]
+        part |= dict.fromkeys(heads, one)
+        part["counted"] |= dict.fromkeys(heads, full)
+    keys = [a["aria-labelledby"] for a in Reader(render_report(summary)).named("article")]
+    told = [head for head in heads if head != "votes" or len(heads) == 1]
+    assert keys == ["engagement-h", *(f"{h}-h" for h in told), "presence-h", "abstentions-h"]
+
+
+def test_a_window_that_begins_on_the_end_is_drawn() -> None:
+    summary = build(120.0, [9, 9])
+    late = row(120.0, 180.0, 9)
+    summary["windows"].append(late)
+    assert "2:00\u20133:00" in render_report(summary)
 
 
 def test_a_profile_that_forbids_estimates_shows_presence_only() -> None:

@@ -237,7 +237,12 @@ class TestRtsp:
             ("rtsps://u:p@cam.school:322/a/b", "rtsps://cam.school:322/a/b"),
             ("rtsp://u:p@ss/w?rd@[fe80::1]:554/x", "rtsp://[fe80::1]:554/x"),
             ("rtsp://h/user=admin&password=secret", "rtsp://h/user"),
-            ("rtsp://h:1/s?mail=a@b&password=secret", "rtsp://b"),
+            ("rtsp://h:1/s?mail=a@b&password=secret", "rtsp://..."),
+            ("rtsp://h:1/s?user=ada&password=sec@ret", "rtsp://..."),
+            ("rtsp://10.0.0.5?user=admin&password=secret", "rtsp://10.0.0.5"),
+            ("rtsp://10.0.0.5;pw=secret", "rtsp://10.0.0.5"),
+            ("rtsp://10.0.0.5;pw=sec@ret", "rtsp://..."),
+            ("rtsp://ada:c2VjcmV0Cg==@cam/live", "rtsp://cam/live"),
             ("rtsp://", "rtsp://..."),
         ],
     )

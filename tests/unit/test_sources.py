@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import pytest
@@ -14,8 +14,9 @@ torch = pytest.importorskip("torch")
 
 from classpulse.core.card import load_card  # noqa: E402
 from classpulse.core.errors import InputError  # noqa: E402
-from classpulse.lab.recipe import DataSpec, Recipe  # noqa: E402
-from classpulse.lab.train.sources import load_parts, parse_paths  # noqa: E402
+from classpulse.lab.recipe import DataSpec, Recipe, recipe_table  # noqa: E402
+from classpulse.lab.train.run import train_parts  # noqa: E402
+from classpulse.lab.train.sources import FaceParts, load_parts, parse_paths  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -143,6 +144,65 @@ def test_from_a_recipe_to_an_artefact_that_is_evaluated(
     result = json.loads(command("evaluate", out, fer, "--json").out)
     stated = next(m for m in card.metrics if m.data == "FER2013 PublicTest")
     assert (result["n"], result["accuracy"]) == (6, stated.value) and stated.name == "accuracy"
+
+
+def test_an_interrupted_publish_leaves_the_old_artefact(
+    command: Any, fer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tiny.toml").write_text(TOML)
+    words = (tmp_path / "tiny.toml", "--data", f"fer2013={fer}", "--run", tmp_path / "run")
+    assert command("train", *words).code == 0
+    out = tmp_path / "out"
+    assert command("publish", *words, "--out", out, "--no-gate").code == 0
+
+    def interrupt(*given: Any) -> Any:
+        raise KeyboardInterrupt
+
+    before = {file.name: file.read_bytes() for file in out.iterdir()}
+    assert set(before) == {"model.onnx", "card.json"}
+    monkeypatch.setattr("classpulse.lab.publish.judge_parts", interrupt)
+    words = (*words, "--no-gate", "--set", "flip=true", "--out")
+    assert command("publish", *words, out).code == 130
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == before
+    assert command("publish", *words, tmp_path / "new").code == 130
+    assert not (tmp_path / "new").exists()
+
+
+def test_options_for_texts_are_refused(command: Any, fer: Path, tmp_path: Path) -> None:
+    words = ("--data", f"fer2013={fer}", "--run", tmp_path, "--out", tmp_path / "out")
+    result = command("publish", "face-base", *words, "--precision", "int8")
+    assert (
+        result.code == 3 and "face-base is for faces: --precision is for texts only" in result.err
+    )
+
+
+def test_a_run_in_a_place_that_is_a_file_is_one_line(
+    command: Any, fer: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "tiny.toml").write_text(TOML)
+    words = ("train", tmp_path / "tiny.toml", "--data", f"fer2013={fer}", "--run")
+    result = command(*words, tmp_path / "tiny.toml" / "run")
+    assert result.code == 5 and "is a file, not a folder" in result.err
+    assert result.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("split", "other", "message"),
+    [
+        ("aieducation", DataSpec(("fer2013",), "aieducation"), r"other rows \(data\.sets\)"),
+        ("aieducation", DataSpec(), r"other rows \(data\.split, data\.sets\)"),
+        ("official", DataSpec(), r"best\.pt does not exist"),  # its parts are the publishers'
+    ],
+)
+def test_weights_that_may_know_the_validation_part_are_no_start(
+    split: str, other: DataSpec, message: str, tmp_path: Path
+) -> None:
+    table = recipe_table(replace(RECIPE, data=other))
+    (tmp_path / "recipe.json").write_text(json.dumps(table))
+    later = replace(with_data(sets=("fer2013", "ckplus"), split=split), start=str(tmp_path))
+    parts = cast(FaceParts, None)  # what is refused is refused before they are looked at
+    with pytest.raises(InputError, match=message):
+        next(train_parts(later, parts, out=tmp_path / "run", resume=False))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 import csv
 import dataclasses
+import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from text_artefacts import write_text_artefact  # noqa: E402
 
 from classpulse.core.errors import InputError, ModelError  # noqa: E402
 from classpulse.core.labels import GOEMOTIONS_28  # noqa: E402
+from classpulse.lab.data.splits import Rows, build_manifest, load_manifest  # noqa: E402
+from classpulse.lab.data.text_readers import load_labelled_texts  # noqa: E402
 from classpulse.lab.models.base import RANDOM  # noqa: E402
 from classpulse.lab.models.lora import LoraLinear, add_lora, merge_lora  # noqa: E402
 from classpulse.lab.models.text_base import TextModel, Vocabulary  # noqa: E402
@@ -422,6 +426,113 @@ def test_the_labels_of_a_learning_state_are_published_with_one_threshold(
     assert {m.name.partition(",")[0] for m in card.metrics if m.head == "goemotions"} >= {
         "recall of confused", "recall of curious", "recall of frustrated", "macro_f1",
     }  # fmt: skip
+
+
+def test_an_interrupted_publish_of_texts_leaves_the_old_artefact(
+    recipe: TextRecipe, posts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(recipe, posts, tmp_path / "run")
+    out = tmp_path / "out"
+    export_run(tmp_path / "run", out)
+    before = {file.name: file.read_bytes() for file in out.iterdir()}
+
+    def interrupt(*given: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("classpulse.lab.text.publish.judge_texts", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        publish_texts(recipe, tmp_path / "run", paths={"texts": posts}, out=out)
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == before
+
+
+def test_a_part_of_a_manifest_is_evaluated(posts: Path, tmp_path: Path, command: Any) -> None:
+    folder, manifest = write_text_artefact(tmp_path / "tiny"), tmp_path / "s.json"
+    command("data", "split", posts, "--protocol", "paper", "--out", manifest)
+    words = ("evaluate", folder, posts, "--json", "--split")
+    found = json.loads(command(*words, f"{manifest}:test").out)
+    assert (found["n"], found["data"]) == (20, "posts test of s.json")
+    rows = load_manifest(manifest)["test"]
+    scores = OnnxTextModel(str(folder)).predict([load_labelled_texts(posts).texts[i] for i in rows])
+    right = scores["text-5"].top == rows % 5
+    assert found["accuracy"] == pytest.approx(right.mean(), abs=1e-4)
+    for split, message in (
+        (f"{manifest}:dev", "has no part 'dev'; it has train, test"),
+        ("nope.json:zzz", "cannot read nope.json"),
+        ("Training", "give manifest.json:part"),
+    ):
+        refused = command(*words, split)
+        assert refused.code == 3 and message in refused.err and not refused.out
+    posts.write_text(posts.read_text() + "more,sad\n")
+    assert "made from data with SHA-256" in command(*words, f"{manifest}:test").err
+
+
+def test_several_labels_a_text_are_compared_and_split(tmp_path: Path, command: Any) -> None:
+    first = write_text_artefact(tmp_path / "tiny")
+    other = shutil.copytree(first, tmp_path / "other")
+    card = json.loads((other / "card.json").read_text())
+    card["heads"][1]["thresholds"] = [0.999] * 28
+    (other / "card.json").write_text(json.dumps(card))
+    alone = shutil.copytree(first, tmp_path / "alone")
+    card["heads"] = card["heads"][:1]
+    (alone / "card.json").write_text(json.dumps(card))
+    path, manifest = tmp_path / "dev.tsv", tmp_path / "s.json"
+    path.write_text("".join(f"i am so angry w{i}\t{i % 5},9\tid\n" for i in range(30)))
+    hashed = hashlib.sha256(path.read_bytes()).hexdigest()
+    rows = Rows(np.zeros(30, dtype=np.int64))
+    parts = {"test": np.arange(10, 20)}
+    made = build_manifest("mine", parts, rows, data=hashed, seed=0, labels=["a"])
+    manifest.write_text(json.dumps(made))
+    words = ("evaluate", first, path, "--labels", "goemotions", "--against", other, "--against",
+             alone, "--split", f"{manifest}:test")  # fmt: skip
+    result = command(*words, "--json")
+    assert result.code == 0, result.err
+    found = json.loads(result.out)
+    assert found["n"] == 10 and list(found["rivals"]) == [str(other)]
+    assert found["rivals"][str(other)]["macro_f1"] == 0 < found["macro_f1"]
+    text = command(*words).out
+    assert f"{other}: macro F1 0.0000" in text and f"{alone}: has no such head" in text
+
+
+def test_a_rival_with_the_name_of_the_model_is_measured(
+    posts: Path, tmp_path: Path, command: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_text_artefact(tmp_path / "tiny")
+    shutil.copytree(tmp_path / "tiny", tmp_path / "new")
+    assert OnnxTextModel("new").card.name == "tiny"
+    found = json.loads(command("evaluate", "new", posts, "--against", "tiny", "--json").out)
+    assert found["model"] == "new" and list(found["rivals"]) == ["tiny"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--votes", "v.csv"), ("--tta", "flip"), ("--groups", "g.csv"), ("--report", "rep"),
+        ("--robustness", "5"), ("--embedding", "5"), ("--samples", "5"),
+    ],
+)  # fmt: skip
+def test_options_for_faces_are_refused(
+    words: tuple[str, ...], posts: Path, tmp_path: Path, command: Any
+) -> None:
+    result = command("evaluate", write_text_artefact(tmp_path / "tiny"), posts, *words)
+    assert result.code == 3 and f"tiny is for texts: {words[0]} is for faces only" in result.err
+
+
+@pytest.mark.parametrize("words", [("--votes", "v.csv"), ("--no-gate",)])
+def test_options_for_faces_are_not_published(
+    words: tuple[str, ...], posts: Path, tmp_path: Path, command: Any
+) -> None:
+    (tmp_path / "tiny.toml").write_text(RECIPE)
+    given = ("--data", f"texts={posts}", "--run", tmp_path / "run", "--out", tmp_path / "out")
+    result = command("publish", tmp_path / "tiny.toml", *given, *words)
+    assert result.code == 3 and f"is for texts: {words[0]} is for faces only" in result.err
+
+
+def test_a_baseline_has_no_events(posts: Path, tmp_path: Path, command: Any) -> None:
+    given = ("--data", f"texts={posts}", "--run", tmp_path / "run", "--tensorboard")
+    result = command("train", "text-tfidf-5", *given)
+    said = "text-tfidf-5 is fitted in one pass: --tensorboard is for networks only"
+    assert result.code == 3 and said in result.err
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,8 @@ def test_no_texts_give_no_scores_and_one_text_is_no_list(tmp_path: Path) -> None
     }
     with pytest.raises(InputError, match="give \\[text\\] for one"):
         model.predict("I am so happy")
+    with pytest.raises(InputError, match="takes texts, not NoneType, int"):
+        model.predict(["I am so happy", None, 3])  # type: ignore[list-item]
 
 
 def test_it_says_why_it_keeps_silent(tmp_path: Path) -> None:

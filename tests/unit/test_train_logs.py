@@ -13,9 +13,9 @@ from builders import SPEC_TOML
 torch = pytest.importorskip("torch")
 
 from classpulse.core.errors import InputError, MissingExtraError, OutputError  # noqa: E402
+from classpulse.core.files import new_file  # noqa: E402
 from classpulse.lab.evaluate import plots_log  # noqa: E402
 from classpulse.lab.evaluate.figures import render_svg  # noqa: E402
-from classpulse.lab.outputs import new_file  # noqa: E402
 from classpulse.lab.terminal import epoch_bar  # noqa: E402
 from classpulse.lab.train import checkpoint  # noqa: E402
 from classpulse.lab.train.logs import (  # noqa: E402

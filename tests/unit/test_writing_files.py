@@ -105,6 +105,54 @@ def test_other_forms_of_chats(tmp_path: Path) -> None:
     assert graph.named is False
 
 
+SPAN = "00:0{0}:00.000 --> 00:0{0}:09.000\n"
+GUID = "51f2d3c4-5d6e-4f6a-b7f0-3f5a1c2b6d8e/2{0}-0\n"
+
+
+@pytest.mark.parametrize("before", ["", "{0}\n", GUID], ids=["no", "Zoom's", "Teams'"])
+@pytest.mark.parametrize("between", ["", "\n"], ids=["close", "apart"])
+def test_a_transcript_without_empty_lines(tmp_path: Path, before: str, between: str) -> None:
+    says = ("Ada: one", "Ben: two\nand more", "42", "Ada: four")
+    cues = [f"{before}{SPAN}".format(i) + f"{said}\n" for i, said in enumerate(says, start=1)]
+    posts = load(tmp_path, "c.vtt", "WEBVTT\n" + between + between.join(cues))
+    said = [(60.0 * i, text) for i, text in enumerate(("one", "two and more", "42", "four"))]
+    assert [(t, text) for t, _, text in texts(posts)] == said
+    assert [who for _, who, _ in texts(posts)] == ["W01", "W02", "W03", "W01"]
+    assert posts.unnamed == {"W03"} and not posts.named
+
+
+def test_a_number_that_was_said_is_no_identifier(tmp_path: Path) -> None:
+    content = "WEBVTT\n" + SPAN.format(1) + "Ada: it is\n42\n" + SPAN.format(2) + "Ben: no\n"
+    assert [text for *_, text in texts(load(tmp_path, "c.vtt", content))] == ["it is 42", "no"]
+
+
+def test_a_long_transcript_without_empty_lines_is_read_once(tmp_path: Path) -> None:
+    cues = "".join(f"{SPAN.format(1)}Ada: word {i}\n" for i in range(20_000))
+    posts = load(tmp_path, "c.vtt", "WEBVTT\n" + cues)
+    assert len(posts.utterances) == 20_000
+    assert posts.utterances[-1].text == "word 19999"
+
+
+def test_hostile_tags_of_a_transcript_cost_nothing(tmp_path: Path) -> None:
+    for tag in ("<v ", "<v.<v."):
+        content = f"WEBVTT\n\n{SPAN.format(1)}a {tag * 60_000}\n"
+        assert len(load(tmp_path, "c.vtt", content).utterances) == 1
+
+
+def test_how_many_people_texts_are_from(tmp_path: Path) -> None:
+    table = "author,text\nAda,a\n,b\n,c\nBen,d\nAda,e\n"
+    posts = load(tmp_path, "p.csv", table)
+    everybody = {one.speaker for one in posts.utterances}
+    assert everybody == {"W01", "W02", "W03", "W04"} and posts.unnamed == {"W02", "W03"}
+    assert posts.people_among(everybody) == 2 and posts.most_writers == 4
+    assert posts.people_among({"W02", "W03"}) == 1 and posts.people_among(()) == 0
+    stated = load(tmp_path, "p.csv", table, writers=3)
+    assert stated.people_among(everybody) == 3 and stated.people_among({"W02"}) == 1
+    assert load(tmp_path, "p.csv", table, writers=1).most_writers == 2  # two are named
+    with pytest.raises(InputError, match="writers = 0 is not possible"):
+        Writing(tmp_path / "p.csv", writers=0)
+
+
 def test_a_chat_copied_from_teams(tmp_path: Path) -> None:
     today = TEAMS.replace("Yesterday", "11/22/2026")
     assert texts(load(tmp_path, "b.txt", today)) == [
@@ -143,6 +191,13 @@ def test_a_german_table_and_chosen_columns(tmp_path: Path) -> None:
 def test_json_lines(tmp_path: Path) -> None:
     lines = '{"text": "b", "t": 9, "author": "x"}\n{"text": "a", "t": 3, "author": "x"}\n'
     assert texts(load(tmp_path, "p.jsonl", lines)) == [(0, "W01", "a"), (6, "W01", "b")]
+
+
+def test_json_lines_have_times_in_seconds(tmp_path: Path) -> None:
+    lines = '{"text": "a", "t": 75.5}\n{"text": "b", "t": 77.25}\n'
+    assert [t for t, _, _ in texts(load(tmp_path, "p.jsonl", lines))] == [0, 1.75]
+    with pytest.raises(InputError, match="line 2: 't' is True"):
+        load(tmp_path, "p.jsonl", lines.replace("77.25", "true"))
 
 
 def test_a_first_line_may_be_long(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Students' writing in a session: readings, groups, files, beside faces, one line, the command."""
 
+import copy
 import csv
 import json
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from classpulse.core.text_card import TextHead
 from classpulse.room import analyze as analyze_module
 from classpulse.room.analyze import Progress, analyze
 from classpulse.room.privacy import Privacy
+from classpulse.room.report.render import render_report
 from classpulse.room.terminal import describe_session
 from classpulse.room.writing.line import describe_line, read_line
 from classpulse.room.writing.posts import Writing
@@ -73,6 +75,13 @@ def write_posts(folder: Path, people: int = 6, name: str = "posts.csv") -> Path:
         rows += [f"{60 * minute + n},Person {n},{words}" for n in range(people)]
     path = folder / name
     path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def write_lines(folder: Path) -> Path:
+    """Seven lines of a questionnaire, which nobody signed."""
+    path = folder / "feedback.txt"
+    path.write_text("great fun\n" * 3 + "I am lost\n" * 4)
     return path
 
 
@@ -136,13 +145,60 @@ def test_writing_is_read_in_eu_schools_and_faces_are_not(stage: Stage, tmp_path:
 
 
 def test_a_file_without_names_says_so(tmp_path: Path) -> None:
-    path = tmp_path / "feedback.txt"
-    path.write_text("great fun\n" * 3 + "I am lost\n" * 4)
-    session = analyze(path, out=tmp_path / "out")
-    assert session.summary["writing"]["named"] is False
-    assert any("does not say who wrote what" in text for text in session.summary["caveats"])
+    session = analyze(Writing(write_lines(tmp_path), writers=6), out=tmp_path / "out")
+    writing = session.summary["writing"]
+    assert writing["named"] is False and writing["stated_writers"] == 6
+    assert writing["overall"]["counted"]["text-7"] == {"n": 7, "people": 6}
+    assert any("That 6 people wrote was stated" in text for text in session.summary["caveats"])
     page = (tmp_path / "out" / "report.html").read_text()
     assert "The file does not say when." in page and "On the whole" in page
+    assert "6\u00a0people, as stated." in page
+    assert "7 writers, each text without a name taken for one" in describe_session(session)
+
+
+def test_lines_of_nobody_known_are_no_class(tmp_path: Path) -> None:
+    """All seven may be one person's."""
+    session = analyze(write_lines(tmp_path), out=tmp_path / "out")
+    overall = session.summary["writing"]["overall"]
+    assert overall["text-7"] is overall["text-state"] is None and overall["counted"] == {}
+    assert (overall["n"], overall["people"]) == (7, 1)
+    assert any("the smallest group counts the names" in text for text in session.summary["caveats"])
+    assert "with --writers N" in describe_session(session)
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "the file does not say how many people wrote" in page
+
+
+@pytest.mark.parametrize(("writers", "shown"), [(4, False), (5, True), (100, True)])
+def test_stated_writers_are_checked_against_k(tmp_path: Path, writers: int, shown: bool) -> None:
+    overall = analyze(Writing(write_lines(tmp_path), writers=writers)).summary["writing"]["overall"]
+    assert (overall["text-7"] is not None) == shown and overall["people"] == min(writers, 7)
+
+
+def test_four_names_and_many_unsigned_texts_are_four_people(tmp_path: Path) -> None:
+    path = write_posts(tmp_path, people=4)
+    path.write_text(path.read_text() + "9,,I am lost\n" * 9)
+    overall = analyze(path).summary["writing"]["overall"]
+    assert overall["people"] == 4 and overall["text-7"] is None
+
+
+def test_a_row_of_a_moodle_feedback_is_one_person(tmp_path: Path) -> None:
+    path = tmp_path / "feedback.csv"
+    rows = "".join(f"{i},I am lost,great\n" for i in range(6))
+    path.write_text("Response number,What was hard?,What was good?\n" + rows)
+    overall = analyze(path).summary["writing"]["overall"]
+    assert overall["people"] == 6 and overall["text-7"] is not None
+
+
+def test_the_texts_of_the_last_minute_are_in_a_window(tmp_path: Path) -> None:
+    """Times to the minute: the last one is the end of the session."""
+    rows = [f"14:0{m}:00,Person {n},I am lost" for m in range(3) for n in range(6)]
+    path = tmp_path / "posts.csv"
+    path.write_text("\n".join(["time,author,text", *rows]) + "\n")
+    session = analyze(path, window=60, out=tmp_path / "out")
+    windows = session.summary["writing"]["windows"]
+    assert [(row["t0"], row["readings"]) for row in windows] == [(0, 6), (60, 6), (120, 6)]
+    assert windows[-1]["text-7"] is not None
+    assert "2:00\u20133:00" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_one_person_alone_is_one_writer(tmp_path: Path) -> None:
@@ -153,6 +209,10 @@ def test_one_person_alone_is_one_writer(tmp_path: Path) -> None:
     alone = write_posts(tmp_path, people=1, name="one.csv")
     shown = analyze(alone, privacy=privacy).summary["writing"]["overall"]
     assert shown["text-7"] is not None
+    with pytest.raises(PrivacyError, match="7 people write"):
+        analyze(write_lines(tmp_path), privacy=privacy)
+    own = Writing(write_lines(tmp_path), writers=1)
+    assert analyze(own, privacy=privacy).summary["writing"]["overall"]["text-7"] is not None
 
 
 def test_chat_and_faces_share_a_clock(stage: Stage, tmp_path: Path) -> None:
@@ -172,6 +232,13 @@ def test_chat_and_faces_share_a_clock(stage: Stage, tmp_path: Path) -> None:
     assert shown and all((row["text-7"] is None) == (row["disagreement"] > 0.3) for row in shown)
     page = (stage.out / "report.html").read_text()
     assert "Faces and writing together" in page and "Facial expressions" in page
+    leaky = copy.deepcopy(session.summary)
+    for row in leaky["writing"]["windows"]:
+        row["counted"]["text-7"]["people"] = 4
+    hidden = render_report(leaky)
+    part = hidden[hidden.index('id="together-h"') :].partition("</article>")[0]
+    assert "Not shown in any time window: no texts in both" in part
+    assert part.count("<td>not shown</td>" * 3) == part.count('<th scope="row">') > 0
 
 
 def test_two_files_of_writing_are_refused(tmp_path: Path) -> None:
@@ -247,7 +314,7 @@ def test_the_command_with_a_real_artefact(command: Any, tmp_path: Path) -> None:
     out = tmp_path / "out"
     found = command(
         "analyze", str(posts), "--out", str(out), "--text-model", str(model), "--keep-texts",
-        "--without", "Person 0", "--columns", "author=author",
+        "--without", "Person 0", "--columns", "author=author", "--writers", "5",
     )  # fmt: skip
     assert found.code == 0, found.err
     assert "5 writers" in found.out and "author left out: 3" in found.out
@@ -264,5 +331,9 @@ def test_the_command_says_what_it_needs(command: Any, tmp_path: Path) -> None:
     assert command("analyze", "a.mp4", "--text", "hello").code == 2
     wrong = command("analyze", "a.mp4", "--out", str(tmp_path), "--chat-start", "0:00:10")
     assert wrong.code == 3 and "add --chat FILE" in wrong.err
+    stated = command("analyze", "a.mp4", "--out", str(tmp_path), "--writers", "20")
+    assert stated.code == 3 and "--writers" in stated.err and "add --chat FILE" in stated.err
+    none = command("analyze", "a.csv", "--out", str(tmp_path), "--writers", "0")
+    assert none.code == 3 and "writers = 0" in none.err
     twice = command("analyze", "a.csv", "--out", str(tmp_path), "--columns", "text")
     assert twice.code == 3 and "text=NAME" in twice.err

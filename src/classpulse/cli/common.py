@@ -1,12 +1,13 @@
 """What every group of commands shares."""
 
 import importlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from classpulse.core.errors import MissingExtraError
+from classpulse.core.errors import InputError, MissingExtraError
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
@@ -22,6 +23,22 @@ Groups = Annotated[
 ]
 Run = Annotated[Path, typer.Option(help="Folder of the run.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")]
+
+
+def refuse_unused(what: str, options: Mapping[str, object], *, only: str) -> None:
+    """Refuse options that would be ignored.
+
+    Args:
+        what: the user's words that rule them out, as "tiny.toml is for texts".
+        options: name -> whether, or with what, it was given.
+        only: what they are for.
+
+    Raises:
+        InputError: one was given.
+    """
+    given = [name for name, value in options.items() if value]
+    if given:
+        raise InputError(f"{what}: {', '.join(given)} is for {only} only")
 
 
 def import_lab(module: str) -> Any:

@@ -10,7 +10,7 @@ import typer
 from classpulse.cli.common import AsJson, import_lab
 
 data_app = typer.Typer(
-    help="Data sets: describe, relabel, split, find repeats, export.", no_args_is_help=True
+    help="Data sets: describe, relabel, split, find repeats, export, purge.", no_args_is_help=True
 )
 
 Data = Annotated[Path, typer.Argument(help="File or folder; data ls lists what is read.")]
@@ -130,3 +130,16 @@ def export(
         labelled = load(data, labels=labels, reader=reader, votes=votes, on_progress=reading)
         facts = lab.export_data(labelled, out, form=form, split=chosen, on_progress=writing)
     typer.echo(json.dumps(facts) if as_json else words.describe_export(facts))
+
+
+@data_app.command()
+def purge(
+    path: Annotated[
+        Path | None, typer.Argument(help="Delete what was made of this file or folder alone.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Delete cached pictures: reading faces keeps them in your cache folder until you do."""
+    found = import_lab("data.purge").purge(path)
+    words = import_lab("data.wording")
+    typer.echo(json.dumps(found) if as_json else words.describe_purge(found))

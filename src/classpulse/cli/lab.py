@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from classpulse.cli import text
-from classpulse.cli.common import AsJson, Changes, Data, Groups, Resume, Run, Votes, import_lab
+from classpulse.cli.common import (
+    AsJson,
+    Changes,
+    Data,
+    Groups,
+    Resume,
+    Run,
+    Votes,
+    import_lab,
+    refuse_unused,
+)
+from classpulse.core.files import save_text
 
 
 def evaluate(
@@ -32,7 +43,14 @@ def evaluate(
 ) -> None:  # fmt: skip
     """Measure models on labelled pictures or texts, side by side. Needs [lab]."""
     if text.reads_texts(model):
-        text.evaluate_text([model, *(against or [])], data, labels or (), as_json=as_json)
+        for_faces = {
+            "--votes": votes, "--tta": tta != "none", "--groups": groups, "--report": report,
+            "--robustness": robustness, "--embedding": embedding, "--samples": samples,
+        }  # fmt: skip
+        text.evaluate_text(
+            [model, *(against or [])], data, labels or (), split=split, as_json=as_json,
+            unused=for_faces,
+        )  # fmt: skip
         return
     lab, layouts = import_lab("evaluate.command"), import_lab("data.layouts")
     with import_lab("terminal").step_bar(quiet=as_json) as on_step:
@@ -100,18 +118,23 @@ def publish(
     votes: Votes = None,
     changes: Changes = None,
     gate: Annotated[bool, typer.Option(help="Fit the quality gate: minutes of work.")] = True,
-    precision: Annotated[str, typer.Option(help="Of texts: float32, int8, int8-weights.")] = "int8",
-) -> None:
+    precision: Annotated[str | None, typer.Option(help="Of texts: float32, int8 or int8-weights; "
+                                                       "int8.")] = None,
+) -> None:  # fmt: skip
     """Calibrate, export, measure and fit the quality gate of a finished run. Needs [lab]."""
     if text.is_text_recipe(recipe):
-        text.publish_text(recipe, data, run, out, changes=changes or (), precision=precision)
+        text.publish_text(
+            recipe, data, run, out, changes=changes or (), precision=precision or "int8",
+            unused={"--votes": votes, "--no-gate": not gate},
+        )  # fmt: skip
         return
+    refuse_unused(f"{recipe} is for faces", {"--precision": precision}, only="texts")
     plan = import_lab("recipe").load_recipe(recipe, changes=changes or ())
     paths = import_lab("train.sources").parse_paths(data)
     card, curves = import_lab("publish").publish(
         plan, run, paths=paths, votes=votes, out=out, gate=gate
     )
-    (run / "curves.json").write_text(json.dumps(curves, indent=1), encoding="utf-8")
+    save_text(json.dumps(curves, indent=1), run / "curves.json")
     typer.echo(f"{out}: gate {card.gate}")
     text.echo_metrics(card.metrics)
 

@@ -8,6 +8,17 @@ from typing import Annotated
 import typer
 
 from classpulse.cli.common import AsJson
+from classpulse.core.defaults import (
+    DETECT_EVERY,
+    DETECTOR,
+    EVERY,
+    MIN_GROUP,
+    MODEL,
+    PRESET,
+    PROFILE,
+    SMOOTH,
+    TEXT_MODEL,
+)
 from classpulse.core.errors import InputError
 
 engage_app = typer.Typer(help="Engagement from expression scores.", no_args_is_help=True)
@@ -27,18 +38,20 @@ def analyze(
                                                       "a column of a table.")] = None,
     without: Annotated[list[str] | None, typer.Option(help="Author to leave out, as the file "
                                                       "spells the name.")] = None,
+    writers: Annotated[int | None, typer.Option(help="How many people wrote, where the file does "
+                                                "not name them.")] = None,
     keep_texts: Annotated[bool, typer.Option(help="Also write the texts with evidence.")] = False,
-    text_model: Annotated[str, typer.Option(help="Shipped name or folder.")] = "text-minilm",
-    every: Annotated[float, typer.Option(help="Seconds between analyzed frames.")] = 0.5,
-    detect_every: Annotated[float, typer.Option(help="Seconds between searches for faces; between "
-                                                     "them they are followed. 0: always.")] = 0.2,
+    text_model: Annotated[str, typer.Option(help="Shipped name or folder.")] = TEXT_MODEL,
+    every: Annotated[float, typer.Option(help="Seconds between analyzed frames.")] = EVERY,
+    detect_every: Annotated[float, typer.Option(help="Seconds between searches for faces; in "
+                                  "between they are followed. 0: always.")] = DETECT_EVERY,
     window: Annotated[float | None, typer.Option(help="Seconds per class number.")] = None,
-    model: Annotated[str, typer.Option(help="Shipped name or artefact folder.")] = "face-base",
-    detector: Annotated[str, typer.Option(help="retinaface or haar.")] = "retinaface",
-    preset: Annotated[str, typer.Option(help="Engagement weights.")] = "default",
-    smooth: Annotated[float, typer.Option(help="Smoothing of engagement, seconds.")] = 2.0,
-    profile: Annotated[str, typer.Option(help="research, own-camera or eu-school.")] = "research",
-    k: Annotated[int, typer.Option("--k", help="Smallest group whose numbers are shown.")] = 5,
+    model: Annotated[str, typer.Option(help="Shipped name or artefact folder.")] = MODEL,
+    detector: Annotated[str, typer.Option(help="retinaface or haar.")] = DETECTOR,
+    preset: Annotated[str, typer.Option(help="Engagement weights.")] = PRESET,
+    smooth: Annotated[float, typer.Option(help="Smoothing of engagement, seconds.")] = SMOOTH,
+    profile: Annotated[str, typer.Option(help="research, own-camera or eu-school.")] = PROFILE,
+    k: Annotated[int, typer.Option("--k", help="Smallest group that is shown.")] = MIN_GROUP,
     single_subject: Annotated[bool, typer.Option(help="One consented person.")] = False,
     consent: Annotated[str | None, typer.Option(help="Reference to the consent.")] = None,
     annotate: Annotated[bool, typer.Option(help="Also write a video with blurred faces.")] = False,
@@ -57,13 +70,14 @@ def analyze(
     if source is None or out is None:
         raise typer.BadParameter("give a source and --out FOLDER, or --text 'A LINE'")
     written = chat if chat is not None else Path(source) if is_writing(source) else None
-    if written is None and (chat_start or columns or without or keep_texts):
+    if written is None and (chat_start or columns or without or keep_texts or writers is not None):
         raise InputError(
-            f"--chat-start, --columns, --without and --keep-texts are for writing, but {source} is "
-            "none: add --chat FILE"
+            "--chat-start, --columns, --without, --writers and --keep-texts are for writing, but "
+            f"{source} is none: add --chat FILE"
         )
     writing = written and Writing(written, chat_start, parse_columns(columns or ()),
-                                  tuple(without or ()), text_model, keep_texts)  # fmt: skip
+                                  tuple(without or ()), text_model, keep_texts,
+                                  writers)  # fmt: skip
     beside = chat is not None
     privacy = Privacy(profile, k=k, single_subject=single_subject, consent=consent)
     with progress_bar(quiet=as_json or not sys.stderr.isatty()) as advance:

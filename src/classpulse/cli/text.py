@@ -7,8 +7,8 @@ from typing import Any
 
 import typer
 
-from classpulse.cli.common import import_lab
-from classpulse.core.errors import InputError, ModelError
+from classpulse.cli.common import import_lab, refuse_unused
+from classpulse.core.errors import ModelError
 
 
 def is_text_recipe(recipe: str) -> bool:
@@ -39,12 +39,12 @@ def train_text(
     unused: Mapping[str, object],
 ) -> None:
     """`classpulse train` of a recipe for texts."""
-    given = [name for name, value in unused.items() if value]
-    if given:
-        raise InputError(f"{recipe} is for texts: {', '.join(given)} is for faces only")
+    refuse_unused(f"{recipe} is for texts", unused, only="faces")
     plan = import_lab("text.recipe").load_text_recipe(recipe, changes=changes)
     paths = import_lab("train.sources").parse_paths(data)
     if import_lab("text.recipe").is_baseline(plan):
+        of_networks = {"--tensorboard": tensorboard}
+        refuse_unused(f"{recipe} is fitted in one pass", of_networks, only="networks")
         echo_metrics(import_lab("text.baseline_run").run_baseline(plan, paths=paths, out=run))
         return
     epochs = plan.schedule.epochs
@@ -63,8 +63,10 @@ def publish_text(
     *,
     changes: Sequence[str],
     precision: str,
+    unused: Mapping[str, object],
 ) -> None:
     """`classpulse publish` of a recipe for texts."""
+    refuse_unused(f"{recipe} is for texts", unused, only="faces")
     plan = import_lab("text.recipe").load_text_recipe(recipe, changes=changes)
     paths = import_lab("train.sources").parse_paths(data)
     card = import_lab("text.publish").publish_texts(
@@ -75,11 +77,18 @@ def publish_text(
 
 
 def evaluate_text(
-    models: Sequence[str], data: Path, labels: Sequence[str], *, as_json: bool
+    models: Sequence[str],
+    data: Path,
+    labels: Sequence[str],
+    *,
+    split: str | None,
+    as_json: bool,
+    unused: Mapping[str, object],
 ) -> None:
     """`classpulse evaluate` of models for texts."""
+    refuse_unused(f"{models[0]} is for texts", unused, only="faces")
     lab = import_lab("text.evaluate")
-    results = lab.evaluate_texts(models, data, labels=labels)
+    results = lab.evaluate_texts(models, data, labels=labels, split=split)
     typer.echo(json.dumps(results) if as_json else lab.describe_texts(results))
 
 

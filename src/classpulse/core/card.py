@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from classpulse.core.build import build_dataclass
 from classpulse.core.errors import LabelError, ModelError
+from classpulse.core.files import save_text
 from classpulse.core.labels import LabelSpace, get_space
 
 CARD_FORMAT = 1
@@ -190,8 +191,12 @@ C = TypeVar("C", bound=Card)
 
 
 def save_card(card: Card, path: Path) -> None:
-    """Write the card as indented JSON with a stable key order."""
-    path.write_text(json.dumps(dataclasses.asdict(card), indent=2) + "\n", encoding="utf-8")
+    """Write the card in one step, as indented JSON with a stable key order.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    save_text(json.dumps(dataclasses.asdict(card), indent=2) + "\n", path)
 
 
 def load_card(path: Path) -> ModelCard:

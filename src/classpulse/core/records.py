@@ -249,20 +249,24 @@ class Aggregate:
     Args:
         t0, t1: window in seconds.
         name: what is aggregated, for example ``"engagement"`` or ``"state:focused"``.
-        n: subjects that count in it.
-        value: mean with its 95 % interval, or None when `n` is below the minimum group size.
+        n: subjects that count in it. A face that leaves and returns is another subject.
+        people: how many of them are different people for certain, at most `n`.
+        value: mean with its 95 % interval, or None when `people` is below the minimum group size.
     """
 
     t0: float
     t1: float
     name: str
     n: int
+    people: int
     value: Interval | None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.t0 < self.t1 or self.n < 0 or (self.value is not None and self.n == 0):
+        counted = 0 <= self.people <= self.n and (self.value is None or self.people > 0)
+        if not 0 <= self.t0 < self.t1 or not counted:
             raise ShapeError(
-                f"aggregate '{self.name}' needs 0 <= t0 < t1 and a value only if n > 0"
+                f"aggregate '{self.name}' needs 0 <= t0 < t1, 0 <= people <= n and a value only if "
+                "people > 0"
             )
 
 
@@ -274,11 +278,11 @@ class Report:
         session: identifier of the session.
         t0, t1: interval covered, seconds.
         k: minimum group size.
-        aggregates: per window; none with a value for fewer than `k` subjects.
+        aggregates: per window; none with a value for fewer than `k` people.
         caveats: sentences that must be printed with it.
 
     Raises:
-        ShapeError: an aggregate shows a value of fewer than `k` subjects.
+        ShapeError: an aggregate shows a value of fewer than `k` people.
     """
 
     session: str
@@ -294,9 +298,9 @@ class Report:
                 f"report needs 0 <= t0 <= t1 and k >= 1: {self.t0}, {self.t1}, {self.k}"
             )
         for aggregate in self.aggregates:
-            if aggregate.value is not None and aggregate.n < self.k:
+            if aggregate.value is not None and aggregate.people < self.k:
                 raise ShapeError(
-                    f"'{aggregate.name}' shows {aggregate.n} subjects, the minimum is {self.k}"
+                    f"'{aggregate.name}' shows {aggregate.people} people, the minimum is {self.k}"
                 )
 
 

@@ -1,20 +1,20 @@
-"""Class-level numbers per window of time: means over subjects with n, interval and a minimum n.
+"""Class-level numbers per window of time: means over subjects with an interval, from k people on.
 
 Readings come in one by one and only sums per window and subject are kept, so memory grows with
 the number of people and windows, not with the number of frames.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from classpulse.core.defaults import MIN_GROUP
 from classpulse.core.errors import PrivacyError, ShapeError
 from classpulse.core.records import Aggregate, Interval, Reading
 
 Z95 = 1.96  # two-sided 95 % quantile of the normal distribution
-MIN_GROUP = 5  # the default k: below it a number could be traced to a person
 
 # Student's t, two-sided 95 %, by degrees of freedom 1..30; beyond, 1.96 + 2.42 / df is within 0.3 %
 _T95 = (
@@ -41,11 +41,18 @@ class _Sums:
 
 @dataclass(slots=True)
 class _Window:
+    """Of one window: counts, sums by subject, and how many subjects stood in one frame at most."""
+
     frames: int = 0
     present: int = 0
     readings: int = 0
     abstained: int = 0
     subjects: dict[str, _Sums] = field(default_factory=dict)
+    at_once: dict[str, int] = field(default_factory=dict)  # by quantity; STATED is any of them
+
+
+STATED = ""
+PeopleAmong = Callable[[Collection[str]], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +62,17 @@ class WindowSummary:
     Args:
         t0, t1: seconds.
         n: subjects with at least one statement.
+        people: how many of them are different people for certain.
         present: mean number of faces per analyzed frame.
         readings, abstained: counts.
         aggregates: one `Aggregate` per quantity (``engagement``, ``emotion:happy``, ...); values
-            are None when n is below the minimum group size.
+            are None when its people are fewer than the minimum group size.
     """
 
     t0: float
     t1: float
     n: int
+    people: int
     present: float
     readings: int
     abstained: int
@@ -77,35 +86,48 @@ class WindowAggregator:
         seconds: length of a window.
         k: minimum group size, at least 1. Who may go below `MIN_GROUP` is decided in
             `room.privacy`; here the number is only obeyed.
+        people_among: how many different people a group of subjects is for certain. None where a
+            subject is a track, which ends when its face leaves: then it is the most of them that
+            one frame shows together.
     """
 
-    def __init__(self, *, seconds: float, k: int = MIN_GROUP) -> None:
+    def __init__(
+        self, *, seconds: float, k: int = MIN_GROUP, people_among: PeopleAmong | None = None
+    ) -> None:
         if not seconds > 0 or not math.isfinite(seconds):
             raise ShapeError(f"window = {seconds} is not possible: give seconds > 0")
         if k < 1:
             raise PrivacyError(f"the minimum group size k is at least 1, not {k}")
         self.seconds = seconds
         self.k = k
+        self._people_among = people_among
         self._windows: dict[int, _Window] = {}
 
     def add(self, t: float, readings: Iterable[Reading]) -> None:
         """Count one analyzed frame at `t` seconds with its readings (none: nobody was seen)."""
         window = self._windows.setdefault(int(t // self.seconds), _Window())
         window.frames += 1
+        together: dict[str, set[str]] = {}
         for reading in readings:
             window.present += 1
             window.readings += 1
             if reading.abstained is not None:
                 window.abstained += 1
-            else:
-                window.subjects.setdefault(reading.subject, _Sums()).add(_values(reading))
+                continue
+            values = _values(reading)
+            window.subjects.setdefault(reading.subject, _Sums()).add(values)
+            for name in (STATED, *values):
+                together.setdefault(name, set()).add(reading.subject)
+        for name, subjects in together.items():
+            window.at_once[name] = max(window.at_once.get(name, 0), len(subjects))
 
     def windows(self, *, end: float) -> list[WindowSummary]:
-        """All windows from 0 to `end` seconds in order; windows without frames are left out."""
+        """All windows in order, the last one cut at `end` seconds; those without frames are left
+        out. A reading at `end` itself has its window, which then lasts longer."""
+        spans = ((i * self.seconds, w) for i, w in sorted(self._windows.items()))
         return [
-            self._summary([w], i * self.seconds, min((i + 1) * self.seconds, max(end, 1e-3)))
-            for i, w in sorted(self._windows.items())
-            if i * self.seconds < max(end, 1e-3)
+            self._summary([w], t0, min(t0 + self.seconds, end) if end > t0 else t0 + self.seconds)
+            for t0, w in spans
         ]
 
     def overall(self, *, end: float) -> WindowSummary:
@@ -118,18 +140,28 @@ class WindowAggregator:
         frames = sum(w.frames for w in windows)
         aggregates = []
         for name in names:  # whoever has no value of this name does not count in it
-            seen = [sums for sums in subjects.values() if name in sums.total]
-            value = _mean_interval(seen, name) if len(seen) >= self.k else None
-            aggregates.append(Aggregate(t0, t1, name, len(seen), value))
+            seen = {who: sums for who, sums in subjects.items() if name in sums.total}
+            people = self._count_people(windows, name, seen)
+            value = _mean_interval(list(seen.values()), name) if people >= self.k else None
+            aggregates.append(Aggregate(t0, t1, name, len(seen), people, value))
         return WindowSummary(
             t0=t0,
             t1=t1,
             n=len(subjects),
+            people=self._count_people(windows, STATED, subjects),
             present=sum(w.present for w in windows) / frames if frames else 0.0,
             readings=sum(w.readings for w in windows),
             abstained=sum(w.abstained for w in windows),
             aggregates=tuple(aggregates),
         )
+
+    def _count_people(
+        self, windows: Sequence[_Window], name: str, subjects: Collection[str]
+    ) -> int:
+        """How many of the `subjects` with a value of `name` are different people for certain."""
+        if self._people_among is None:
+            return max((window.at_once.get(name, 0) for window in windows), default=0)
+        return min(self._people_among(subjects), len(subjects))
 
 
 def _values(reading: Reading) -> dict[str, tuple[float, float]]:

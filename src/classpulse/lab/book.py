@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from classpulse.core.errors import InputError
+from classpulse.core.files import save_text
 from classpulse.core.text_card import load_any_card
 from classpulse.lab.claims import (
     Claim,
@@ -24,7 +25,6 @@ from classpulse.lab.ensemble.recipe import EnsembleRecipe, ensemble_table, load_
 from classpulse.lab.evaluate.figures import save_figure
 from classpulse.lab.evaluate.plots_study import draw_settings
 from classpulse.lab.models.base import count_parameters, l2_penalty
-from classpulse.lab.outputs import save_text
 from classpulse.lab.recipe import Recipe, load_recipe, recipe_table
 from classpulse.lab.recipe_file import (
     is_classic,

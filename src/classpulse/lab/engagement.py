@@ -16,12 +16,12 @@ from scipy.stats import t as student
 from sklearn.model_selection import KFold
 
 from classpulse.core.errors import InputError
+from classpulse.core.files import save_text, save_texts
 from classpulse.core.records import Interval
 from classpulse.engage.columns import read_columns
 from classpulse.engage.score import SUFFIX, LinearEngagement, preset_text
 from classpulse.lab.evaluate.figures import MUTED, build_axes, render_svg, styled, tone
 from classpulse.lab.evaluate.regression import Regression, score_regression
-from classpulse.lab.outputs import save_text, save_texts
 from classpulse.lab.train.targets import HEAD_SPACES
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ import logging
 import subprocess
 import warnings
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from classpulse.core.card import Card, Head, InputSpec, QualityGate, save_card
 from classpulse.core.errors import InputError, ModelError
-from classpulse.lab.outputs import new_file
+from classpulse.core.files import make_folder, new_file, new_files
 from classpulse.lab.quantize import quantize
 from classpulse.lab.recipe import Recipe
 from classpulse.lab.train.targets import HEAD_GIVEN, HEAD_SPACES
@@ -99,6 +100,7 @@ def export_onnx(
         InputError: an int8 network, but no pictures.
         ModelError: the graph answers otherwise than the network by `PARITY`, or rounding its
             weights to float16 changes an answer by `ROUNDING`.
+        OutputError: the file cannot be written.
     """
     spec = recipe.input
     example = torch.zeros(2, spec.channels, spec.height, spec.width)
@@ -131,7 +133,7 @@ def export_onnx(
         _need_close(_answer(model, x), exact, ROUNDING, "weights in float16 change the answer")
     onnx.checker.check_model(model)
     content = model.SerializeToString()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with new_file(path) as aside:
         aside.write_bytes(content)
     return hashlib.sha256(content).hexdigest()
@@ -198,11 +200,20 @@ def strip_traces(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
+def new_artefact(out: Path) -> AbstractContextManager[Path]:
+    """A folder to make an artefact in, whose files replace those of `out` when the block ends well.
+
+    Until then an artefact that is there stays as it was, whatever happens; see `new_files`.
+    """
+    return new_files(out, last="card.json")
+
+
 def save_artefact(folder: Path, card: Card) -> None:
     """Write the card beside the model it describes.
 
     Raises:
         ModelError: `model.onnx` in the folder does not have the card's hash.
+        OutputError: the card cannot be written.
     """
     found = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
     if found != card.sha256:
@@ -211,13 +222,14 @@ def save_artefact(folder: Path, card: Card) -> None:
 
 
 def source_commit() -> str:
-    """Revision of the source tree, "unknown" outside a checkout."""
-    here = Path(__file__).parent
-    done = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        cwd=here,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout.strip() or "unknown"
+    """Revision of the source tree, "unknown" outside a checkout of it or without git."""
+    here = Path(__file__).resolve()
+    words = ["git", "rev-parse", "--show-toplevel", "--short", "HEAD"]
+    try:
+        done = subprocess.run(words, cwd=here.parent, capture_output=True, text=True, check=False)
+    except OSError:
+        return "unknown"
+    top, _, commit = done.stdout.strip().partition("\n")
+    # an installed package may lie in the environment of another repository
+    own = done.returncode == 0 and Path(top).resolve() == here.parents[3]
+    return commit if own else "unknown"

@@ -18,6 +18,7 @@ from classpulse.lab.export import (
     OPEN_GATE,
     build_heads,
     export_onnx,
+    new_artefact,
     save_artefact,
     source_commit,
 )
@@ -54,7 +55,7 @@ def publish(
     out: Path,
     gate: bool = True,
 ) -> tuple[ModelCard, dict[str, Any]]:
-    """Make the artefact folder `out` from `run/best.pt`.
+    """Make the artefact folder `out` from `run/best.pt`; it stays as it was until all is measured.
 
     Temperatures and the gate are fitted on the validation part, which also chose the epoch: the
     card says so. A test part of the split is measured besides; FER2013's PrivateTest is for
@@ -70,20 +71,23 @@ def publish(
 
     Raises:
         InputError: the run has no `best.pt`, or the data files are missing or malformed.
+        OutputError: nothing may be written to `out`.
     """
     network = load_best(recipe, run)
     parts = load_parts(recipe, paths, votes)
     temperatures, calibrated = _calibrate(network, parts.valid, recipe)
     pictures = draw_pictures(parts.train, recipe) if recipe.precision == "int8" else None
-    sha256 = export_onnx(network, recipe, temperatures, out / "model.onnx", pictures=pictures)
-    heads = build_heads(temperatures)
-    card = _card(recipe, network, heads, sha256, learned=_learned(recipe, parts))
-    save_artefact(out, card)
-    model = OnnxModel(str(out), threads=2)
-    fitted, curves = fit_gate(model, parts.valid) if gate else (OPEN_GATE, {})
-    metrics = (*judge_parts(model, parts), *calibrated)
-    card = dataclasses.replace(card, gate=fitted, metrics=metrics, limits=_limits(parts))
-    save_artefact(out, card)
+    with new_artefact(out) as aside:
+        path = aside / "model.onnx"
+        sha256 = export_onnx(network, recipe, temperatures, path, pictures=pictures)
+        heads = build_heads(temperatures)
+        card = _card(recipe, network, heads, sha256, learned=_learned(recipe, parts))
+        save_artefact(aside, card)
+        model = OnnxModel(str(aside), threads=2)
+        fitted, curves = fit_gate(model, parts.valid) if gate else (OPEN_GATE, {})
+        metrics = (*judge_parts(model, parts), *calibrated)
+        card = dataclasses.replace(card, gate=fitted, metrics=metrics, limits=_limits(parts))
+        save_artefact(aside, card)
     return card, {**curves, "log": read_log(run / LOG)}
 
 
@@ -94,16 +98,18 @@ def export_run(run: Path, out: Path) -> ModelCard:
 
     Raises:
         InputError: the run has no recipe or no `best.pt`, or its precision needs pictures.
+        OutputError: nothing may be written to `out`.
     """
     recipe = load_recipe(str(run / RESOLVED))
     network = load_best(recipe, run)
     temperatures = dict.fromkeys(recipe.heads, 1.0)
-    sha256 = export_onnx(network, recipe, temperatures, out / "model.onnx")
     learned = f"{' and '.join(recipe.data.sets)}, split {recipe.data.split}"
-    card = _card(recipe, network, build_heads(temperatures), sha256, learned=learned)
     raw = "Not calibrated, no quality gate, never measured: exported from a run without data."
-    card = dataclasses.replace(card, limits=(raw, *card.limits))
-    save_artefact(out, card)
+    with new_artefact(out) as aside:
+        sha256 = export_onnx(network, recipe, temperatures, aside / "model.onnx")
+        card = _card(recipe, network, build_heads(temperatures), sha256, learned=learned)
+        card = dataclasses.replace(card, limits=(raw, *card.limits))
+        save_artefact(aside, card)
     return card
 
 

@@ -17,7 +17,7 @@ from classpulse.lab.data.group_balance import GROUP_BALANCINGS, GroupBalance
 from classpulse.lab.data.splits import PROTOCOLS
 from classpulse.lab.models.registry import MODELS
 from classpulse.lab.models.residual import ResidualSettings
-from classpulse.lab.recipe_file import OWN, is_classic, is_ensemble, is_of_text, read_table
+from classpulse.lab.recipe_file import GONE, OWN, is_classic, is_ensemble, is_of_text, read_table
 from classpulse.lab.train.augment import Augment
 from classpulse.lab.train.average import Averaging
 from classpulse.lab.train.kinds import Choice, parse_choice
@@ -190,7 +190,8 @@ def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     for key in keys:
         a, b = old.get(key), new.get(key)
         if isinstance(a, Mapping) and isinstance(b, Mapping):
-            found += [f"{key}.{k}" for k in sorted(a.keys() | b.keys()) if a.get(k) != b.get(k)]
+            names = sorted((a.keys() | b.keys()) - set(GONE.get(key, ())))
+            found += [f"{key}.{k}" for k in names if a.get(k) != b.get(k)]
         elif a != b:
             found.append(key)
     return found

@@ -16,6 +16,8 @@ EXTENDS = "extends"
 MEMBERS = "members"  # only the recipe of an ensemble has them
 FEATURES = "features"  # only a classic recipe has them
 ENCODE = "encode"  # only a recipe for texts has it
+GONE = {"stopping": ("restore_best",)}
+"""Settings by table that older versions knew, and that changed nothing in what was trained."""
 OWN = ("name", "summary", "claims")  # of one recipe alone, never of those that extend it
 
 
@@ -100,7 +102,13 @@ def _parse(text: str, name: str) -> dict[str, Any]:
         raise InputError(f"recipe {name} is not valid JSON: {error}") from None
     if not isinstance(table, dict):
         raise InputError(f"recipe {name}: expected a table, found {type(table).__name__}")
-    return table
+    return {key: _without_gone(key, value) for key, value in table.items()}
+
+
+def _without_gone(key: str, value: Any) -> Any:
+    if key not in GONE or not isinstance(value, dict):
+        return value
+    return {name: one for name, one in value.items() if name not in GONE[key]}
 
 
 def _read_file(path: Path) -> str:

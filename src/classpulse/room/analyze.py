@@ -8,27 +8,20 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from classpulse.core.defaults import DETECT_EVERY, DETECTOR, EVERY, MODEL, PRESET, SMOOTH
 from classpulse.core.errors import InputError, PrivacyError
 from classpulse.core.records import Reading, Source
 from classpulse.engage.windows import suggest_window
 from classpulse.room.channels import FaceChannel, TextChannel
 from classpulse.room.interrupt import hold_interrupt
-from classpulse.room.pipeline import (
-    DETECT_EVERY,
-    EVERY,
-    SMOOTH,
-    Observation,
-    open_network,
-    threads,
-    watch,
-)
+from classpulse.room.pipeline import Observation, open_network, threads, watch
 from classpulse.room.privacy import Privacy
 from classpulse.room.recorder import Recorder
 from classpulse.room.table import ReadingTable
 from classpulse.room.writing.posts import Writing, is_writing, load_posts
 from classpulse.room.writing.reader import read_posts
-from classpulse.runtime.model import DEFAULT_MODEL
 from classpulse.runtime.text import OnnxTextModel
+from classpulse.vision.rtsp import redact
 from classpulse.vision.source import open_source
 
 
@@ -75,9 +68,9 @@ def analyze(
     every: float = EVERY,
     detect_every: float = DETECT_EVERY,
     window: float | None = None,
-    model: str = DEFAULT_MODEL,
-    detector: str = "retinaface",
-    preset: str = "default",
+    model: str = MODEL,
+    detector: str = DETECTOR,
+    preset: str = PRESET,
     smooth: float = SMOOTH,
     privacy: Privacy | None = None,
     annotate: bool = False,
@@ -99,8 +92,9 @@ def analyze(
         window: seconds per class-level number; chosen from the duration when None.
         detect_every, model, detector, preset, smooth: see `room.pipeline.watch`.
         privacy: rules of the session.
-        annotate: also write `annotated.mp4` with boxes and blurred faces.
-        show_faces: do not blur them there.
+        annotate: also write `annotated.mp4` with boxes and blurred faces; what was read stands
+            beside a face only if `privacy` is of a single subject.
+        show_faces: do not blur them there; needs `privacy` with a consent.
         on_progress: called after every analyzed frame, and after every text of a file.
 
     Raises:
@@ -108,6 +102,8 @@ def analyze(
             far stay as `.partial`, except after a `PrivacyError`, which removes them.
     """
     rules = privacy or Privacy()
+    if show_faces:
+        rules.check_uncovered()
     folder = None if out is None else Path(out)
     tell = on_progress or (lambda _: None)
     if isinstance(source, Writing) or is_writing(source):
@@ -205,7 +201,7 @@ def _open_texts(
     if frames is not None:
         recorded = float("inf") if frames.duration is None else frames.duration
     posts = load_posts(writing, recorded=recorded)
-    rules.check_writers({one.speaker for one in posts.utterances})
+    rules.check_writers(posts.most_writers)
     model = OnnxTextModel(writing.model, threads=threads())
     return TextChannel(_plain_name(str(writing.path)), posts, model, writing.keep_texts)
 
@@ -218,6 +214,6 @@ def _plain_name(source: str) -> str:
     """The source without folders, user names or passwords: reports travel."""
     source = source.encode("utf-8", "replace").decode()  # a name on disk may be no text
     if "://" in source:
-        scheme, rest = source.split("://", 1)
-        return f"{scheme}://{rest.split('@')[-1].split('/')[0]}"
+        scheme, _, rest = redact(source).partition("://")
+        return f"{scheme}://{rest.partition('/')[0]}"
     return {"-": "standard input"}.get(source, Path(source).name or source)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from classpulse.core.card import ModelCard
+from classpulse.core.card import Head, ModelCard
 from classpulse.core.records import Reading
 from classpulse.engage.windows import WindowAggregator
 from classpulse.room.writing.posts import Posts
@@ -64,6 +64,11 @@ class FaceChannel:
     card: ModelCard | None
     detector: str
     preset: str
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """Outputs of the network."""
+        return self.card.heads if self.card else ()
 
 
 @dataclass(frozen=True, slots=True)

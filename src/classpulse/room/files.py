@@ -1,45 +1,29 @@
-"""Writing results: atomically, and with one clear error when it does not work."""
+"""`core.files` as the room uses it: what was written so far is kept, and --out is the place."""
 
-import errno
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from classpulse.core.errors import OutputError
+from classpulse.core import files
+from classpulse.core.files import partial_path
+
+__all__ = ["make_folder", "partial_path", "replace_with", "write_text", "writing"]
+
+OPTION = "--out"
 
 
-def partial_path(path: Path) -> Path:
-    """Where a file stands while it is written."""
-    return path.with_name(path.name + ".partial")
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Path) -> AbstractContextManager[None]:
     """Turn the operating system's errors into one `OutputError` that names the file."""
-    try:
-        yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        advice = "free some space" if full else "check the rights there"
-        raise OutputError(
-            f"cannot write {path}: {error.strerror or error}; {advice} or choose another --out. "
-            "What was written so far is kept"
-        ) from None
+    return files.writing(path, keep=True, other=OPTION)
 
 
 def replace_with(partial: Path, path: Path) -> None:
     """Give the finished file its name in one step."""
-    with writing(path):
-        os.replace(partial, path)
+    files.replace_with(partial, path, keep=True, other=OPTION)
 
 
 def write_text(text: str, path: Path) -> None:
     """Write a text file atomically."""
-    partial = partial_path(path)
-    with writing(path):
-        partial.write_text(text, encoding="utf-8")
-    replace_with(partial, path)
+    files.save_text(text, path, keep=True, other=OPTION)
 
 
 def make_folder(path: Path) -> None:
@@ -48,11 +32,4 @@ def make_folder(path: Path) -> None:
     Raises:
         OutputError: it is a file, or may not be created or written to.
     """
-    for part in (path, *path.parents):
-        if os.path.exists(part) and not os.path.isdir(part):
-            raise OutputError(f"'{part}' is a file, not a folder: choose another --out")
-    with writing(path):
-        path.mkdir(parents=True, exist_ok=True)
-        probe = path / ".classpulse-probe"
-        probe.touch()
-        probe.unlink()
+    files.make_folder(path, keep=True, other=OPTION)

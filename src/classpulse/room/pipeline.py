@@ -1,6 +1,6 @@
 """The main path: read, detect, track, judge the quality, predict, score. One generator.
 
-The command line, the web and the cluster are consumers of `watch`; none has a copy of it.
+`analyze`, and so the command line, is a consumer of `watch` and has no copy of it.
 """
 
 import os
@@ -10,22 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from classpulse.core.defaults import DETECT_EVERY, DETECTOR, EVERY, MODEL, PRESET, SMOOTH
 from classpulse.core.errors import InputError
 from classpulse.core.records import Detector, Faces, Frame, Reading, Source
 from classpulse.engage.score import get_preset
 from classpulse.room.overlap import AHEAD, overlapped
 from classpulse.room.privacy import Privacy
 from classpulse.room.scorer import FaceCounter, FaceScorer, Judgement, Scorer
-from classpulse.runtime.model import DEFAULT_MODEL, OnnxModel
+from classpulse.runtime.model import OnnxModel
 from classpulse.vision.carry import carry_faces
 from classpulse.vision.clock import Sampler
 from classpulse.vision.detect import build_detector
 from classpulse.vision.source import open_source
 from classpulse.vision.track import Tracker
 
-EVERY = 0.5  # seconds between analyzed frames: expressions that matter last longer
-DETECT_EVERY = 0.2  # seconds; docs/performance.md has what other values cost and gain
-SMOOTH = 2.0  # seconds
 MAX_THREADS = 4  # of the network; beyond it ten faces are too few to share out
 
 
@@ -49,9 +47,9 @@ def watch(
     *,
     every: float = EVERY,
     detect_every: float = DETECT_EVERY,
-    model: str | OnnxModel = DEFAULT_MODEL,
-    detector: str | Detector = "retinaface",
-    preset: str = "default",
+    model: str | OnnxModel = MODEL,
+    detector: str | Detector = DETECTOR,
+    preset: str = PRESET,
     smooth: float = SMOOTH,
     privacy: Privacy | None = None,
     overlap: bool = True,
@@ -126,9 +124,12 @@ def _observe(
         looks = stages.enter_context(closing(overlapped(look, frames, name="find", ahead=ahead)))
         followed = _follow(looks, sequence=frames.sequence)
         asked = stages.enter_context(closing(overlapped(ask, followed, name="ask", ahead=ahead)))
+        pictures = 0
         for at, judged in asked:
             readings = scorer.read(at.frame, at.subjects, judged)
             rules.check_present(readings, at.frame.t)
+            pictures += bool(readings)
+            rules.check_pictures(0 if frames.sequence else pictures)
             yield Observation(at.frame, at.faces, tuple(readings))
 
 

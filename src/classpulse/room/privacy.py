@@ -1,20 +1,39 @@
 """Privacy rules in code: legal profile, minimum group size, consent of a single subject."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from classpulse.core.defaults import MIN_GROUP, PROFILE
 from classpulse.core.errors import PrivacyError
 from classpulse.core.records import Reading
-from classpulse.engage.windows import MIN_GROUP
+
+LAW = (
+    "In schools and at work in the European Union, Article 5(1)(f) of the AI Act (Regulation "
+    "(EU) 2024/1689) prohibits AI systems that infer emotions from faces or voices, except for "
+    "medical or safety reasons."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A legal setting: its name, one sentence for every report, and whether faces are scored."""
+    """A legal setting.
+
+    Args:
+        name: of the profile.
+        states: whole sentences: what whoever runs a session under it states, or what it does.
+        face_emotion: whether faces are scored.
+        alone: whether other people must not be in view, nor among the writers.
+    """
 
     name: str
-    text: str
+    states: str
     face_emotion: bool
+    alone: bool = False
+
+    @property
+    def text(self) -> str:
+        """What every report says: the law first, then what was stated."""
+        return f'{LAW} This session was run under the profile "{self.name}": {self.states}'
 
 
 PROFILES: dict[str, Profile] = {
@@ -22,20 +41,20 @@ PROFILES: dict[str, Profile] = {
     for profile in (
         Profile(
             "research",
-            "Research with ethics approval and informed consent, or a place where the law allows "
-            "it. In EU schools and workplaces inferring emotions from faces is prohibited "
-            "(Regulation (EU) 2024/1689, Art. 5(1)(f)).",
+            "whoever ran it states that it is research with ethics approval and informed consent, "
+            "or that it took place where the law allows it.",
             face_emotion=True,
         ),
         Profile(
             "own-camera",
-            "A person analyzing their own face for themselves.",
+            "whoever ran it states that they analyzed their own face, for themselves. A second "
+            "person ends such a session.",
             face_emotion=True,
+            alone=True,
         ),
         Profile(
             "eu-school",
-            "School in the European Union: inferring emotions from faces is prohibited "
-            "(Regulation (EU) 2024/1689, Art. 5(1)(f)), so faces are counted and nothing else.",
+            "faces were counted at most, and nothing was read from them.",
             face_emotion=False,
         ),
     )
@@ -49,7 +68,10 @@ class Privacy:
     Args:
         profile: name in `PROFILES`.
         k: minimum group size; may be raised, and lowered only with `single_subject`.
-        single_subject: the session shows one person only, who has consented.
+            ``own-camera`` has the same checks on other people, and its k.
+        single_subject: the session shows one person only, who has consented. Whoever runs it
+            vouches for that: a second face beside the first and a second picture are refused, but
+            nobody can tell whether the face that returns to a video is the same.
         consent: a reference to that consent (a form number, a protocol), needed with
             `single_subject`; it is printed in the report, so it must not be a name.
 
@@ -58,7 +80,7 @@ class Privacy:
             session without consent.
     """
 
-    profile: str = "research"
+    profile: str = PROFILE
     k: int = MIN_GROUP
     single_subject: bool = False
     consent: str | None = None
@@ -88,26 +110,76 @@ class Privacy:
         """The k that aggregates obey: 1 for a consented single subject, `k` otherwise."""
         return 1 if self.single_subject else self.k
 
+    @property
+    def alone(self) -> bool:
+        """Whether the session is one person's, so that a second one ends it."""
+        return self.single_subject or self.rules.alone
+
+    @property
+    def _for_one(self) -> str:
+        whom = "one consented person" if self.single_subject else "one's own face and writing"
+        return f"the session is for {whom}"
+
+    @property
+    def _alone_by(self) -> str:
+        return "--single-subject" if self.single_subject else f"--profile {self.profile}"
+
     def check_present(self, readings: Sequence[Reading], t: float) -> None:
-        """Refuse to go on when a single-subject session shows a second person.
+        """Refuse to go on when the session of one person shows a second one.
 
         Raises:
             PrivacyError: more than one subject at the same time.
         """
-        if self.single_subject and len({r.subject for r in readings}) > 1:
+        if self.alone and len({r.subject for r in readings}) > 1:
             raise PrivacyError(
-                f"the session is for one consented person, but {len(readings)} faces are in view "
-                f"at {t:.1f} s: film that person alone, or run without --single-subject"
+                f"{self._for_one}, but {len(readings)} faces are in view at {t:.1f} s: film that "
+                f"person alone, or run without {self._alone_by}"
             )
 
-    def check_writers(self, writers: Collection[str]) -> None:
+    def check_pictures(self, shown: int) -> None:
+        """Refuse a single-subject session with several pictures: faces are not recognized, so
+        nothing says that it is the same person in all of them.
+
+        Args:
+            shown: independent pictures with a face so far.
+
+        Raises:
+            PrivacyError: more than one.
+        """
+        if self.alone and shown > 1:
+            raise PrivacyError(
+                f"{self._for_one}, but more than one picture shows a face, and faces are not "
+                f"recognized: analyze each picture alone, or run without {self._alone_by}"
+            )
+
+    def check_writers(self, writers: int) -> None:
         """Refuse a single-subject session with the writing of several people.
+
+        Args:
+            writers: how many people may have written.
 
         Raises:
             PrivacyError: more than one of them.
         """
-        if self.single_subject and len(writers) > 1:
+        if self.alone and writers > 1:
             raise PrivacyError(
-                f"the session is for one consented person, but {len(writers)} people write in the "
-                "file: give that person's texts only, or run without --single-subject"
+                f"{self._for_one}, but {writers} people write in the file: give that person's "
+                f"texts only, or run without {self._alone_by}"
+            )
+
+    def check_uncovered(self) -> None:
+        """Refuse a video in which faces are not blurred, unless consent is on record.
+
+        Raises:
+            PrivacyError: no reference to a consent, or a profile that reads no faces.
+        """
+        if not self.rules.face_emotion:
+            raise PrivacyError(
+                f"--show-faces is not possible with --profile {self.profile}, which counts faces "
+                "and keeps nothing of them: leave it out"
+            )
+        if not (self.consent or "").strip():
+            raise PrivacyError(
+                "--show-faces needs --consent REFERENCE: where the written consent of everybody "
+                "in the picture is kept (not the names)"
             )

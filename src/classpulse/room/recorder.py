@@ -13,6 +13,7 @@ from classpulse.core.records import Reading
 from classpulse.engage.windows import WindowAggregator
 from classpulse.room.channels import Collected, FaceChannel, TextChannel
 from classpulse.room.files import make_folder, partial_path, write_text
+from classpulse.room.heads import told_heads
 from classpulse.room.pipeline import Observation
 from classpulse.room.privacy import Privacy
 from classpulse.room.summary import SessionInfo, build_summary
@@ -46,7 +47,7 @@ class Recorder:
         face: FaceChannel | None,
         text: TextChannel | None,
     ) -> None:
-        heads: list[Head] = [*(face.card.heads if face and face.card else ())]
+        heads: list[Head] = [*(face.heads if face else ())]
         heads += text_heads(text.model.card) if text else ()
         channels = [*([FACE] if face else []), *([TEXT] if text else [])]
         self.rules = rules
@@ -66,9 +67,11 @@ class Recorder:
         self, stack: ExitStack, *, window: float, annotate: bool = False, show_faces: bool = False
     ) -> None:
         """Open the sinks; `stack` closes them, whatever happens."""
+        k, posts = self.rules.group, self.text.posts if self.text else None
+        among = posts.people_among if posts else None
         self.collected = {
-            channel: Collected(WindowAggregator(seconds=window, k=self.rules.group))
-            for channel in (FACE, TEXT)
+            FACE: Collected(WindowAggregator(seconds=window, k=k)),
+            TEXT: Collected(WindowAggregator(seconds=window, k=k, people_among=among)),
         }
         if self.folder is None:
             return
@@ -79,7 +82,13 @@ class Recorder:
         if self.text and self.text.keep:
             self._texts = stack.enter_context(CsvSink(self._file("texts.csv"), TEXT_COLUMNS))
         if annotate:
-            sink = VideoSink(self._file("annotated.mp4"), show_faces=show_faces)
+            told = told_heads(head.name for head in self.face.heads) if self.face else ()
+            sink = VideoSink(
+                self._file("annotated.mp4"),
+                show_faces=show_faces,
+                single=self.rules.single_subject,
+                head=next(iter(told), None),
+            )
             self._video = stack.enter_context(sink)
 
     def take(self, seen: Observation) -> None:

@@ -11,22 +11,25 @@ from classpulse.engage.windows import WindowAggregator, WindowSummary
 from classpulse.room.channels import Collected, FaceChannel, TextChannel
 from classpulse.room.privacy import Privacy
 from classpulse.room.table import FACE, TEXT
-from classpulse.room.together import FACE_HEAD, TEXT_HEAD, pool_channels
+from classpulse.room.together import pool_channels
 from classpulse.room.writing.reader import text_heads
 
-FORMAT = 2
+FORMAT = 3  # of summary.json; docs/privacy.md says what n and people are
 
 CAVEATS = (
     "An expression is what a face shows, not what a person feels: the same face can mean many "
     "things, and people differ.",
     "Engagement here is a weighted sum of expression probabilities that was chosen, not fitted to "
     "learning; it must not be used to grade, rank or discipline anyone.",
-    "Learning states are named only for faces that look neutral, sad or angry: the votes they were "
-    "learned from say nothing about a smiling or surprised face.",
-    "A subject is a face followed through the picture. Someone who leaves and comes back may be "
-    "counted twice.",
+    "A subject is a face followed through the picture. Someone who leaves and comes back is "
+    "another subject in the means. The smallest group counts only faces that one picture shows "
+    "together.",
     "The network was trained on web pictures of mostly adult faces; how well it reads children, "
     "or any group of your class, has not been measured.",
+)
+STATE_CAVEAT = (
+    "Learning states are named only for faces that look neutral, sad or angry: the votes they were "
+    "learned from say nothing about a smiling or surprised face."
 )
 TEXT_CAVEATS = (
     "What somebody writes is not what they feel: irony, quotations and jokes are read as they "
@@ -35,8 +38,17 @@ TEXT_CAVEATS = (
     "well it reads pupils, learners of English or your class's slang has not been measured.",
 )
 NAMELESS = (
-    "The file does not say who wrote what: every text counts as one person's, so someone who wrote "
-    "five of them counts as five people."
+    "The file does not say who wrote what, and one person may have written every text without a "
+    "name: the smallest group counts the names only. A number of writers can be stated with "
+    "--writers."
+)
+STATED = (
+    "The file does not say who wrote what: every text without a name counts as one person's in the "
+    "means. That {n} people wrote was stated by whoever ran this session."
+)
+VOUCHED = (
+    "That this session shows one person, who has consented, was stated by whoever ran it. Faces "
+    "are not recognized: {n} followed one after the other may be one person's or not."
 )
 
 
@@ -81,12 +93,7 @@ def build_summary(
     shown: list[Aggregate] = []
     faces = _face_part(face, collected[FACE], info, shown)
     writing = None if text is None else _text_part(text, collected[TEXT], info, shown)
-    nameless = text is not None and not text.posts.named
-    caveats = (
-        *(CAVEATS if face else ()),
-        *(TEXT_CAVEATS if text else ()),
-        *((NAMELESS,) if nameless else ()),
-    )
+    caveats = _caveats(face, text, privacy, subjects=len(collected[FACE].tally.subjects))
     report = Report(info.id, 0.0, info.duration, privacy.group, tuple(shown), caveats)
     return {
         "format": FORMAT,
@@ -108,17 +115,32 @@ def build_summary(
     }
 
 
+def _caveats(
+    face: FaceChannel | None, text: TextChannel | None, privacy: Privacy, *, subjects: int
+) -> tuple[str, ...]:
+    found = [*(CAVEATS if face else ()), *(TEXT_CAVEATS if text else ())]
+    if face and "state" in (head.name for head in face.heads):
+        found.append(STATE_CAVEAT)
+    if face and privacy.single_subject:
+        found.append(VOUCHED.format(n=subjects))
+    if text and not text.posts.named:
+        stated = text.posts.writers
+        found.append(NAMELESS if stated is None else STATED.format(n=stated))
+    return tuple(found)
+
+
 def _face_part(
     face: FaceChannel | None, found: Collected, info: SessionInfo, shown: list[Aggregate]
 ) -> dict[str, Any]:
     card = face.card if face else None
+    spaces = {h.name: list(h.label_space.names) for h in face.heads} if face else {}
     return {
         "model": None if card is None else _model(card),
         "detector": face.detector if face else None,
         "preset": face.preset if face else None,
-        "spaces": {h.name: list(h.label_space.names) for h in card.heads} if card else {},
+        "spaces": spaces,
         "counts": found.tally.to_dict(),
-        **_rows(found.windows, info, ("emotion", "state", "votes"), shown),
+        **_rows(found.windows, info, tuple(spaces), shown),
     }
 
 
@@ -133,6 +155,7 @@ def _text_part(
         "source": text.source,
         "timed": text.posts.timed,
         "named": text.posts.named,
+        "stated_writers": text.posts.writers,
         "spaces": {name: list(head.label_space.names) for name, head in heads.items()},
         "counts": {
             "texts": counts["readings"],
@@ -153,8 +176,6 @@ def _together(
     text: TextChannel | None,
 ) -> dict[str, Any] | None:
     if face is None or face.card is None or text is None or writing is None:
-        return None
-    if FACE_HEAD not in faces["spaces"] or TEXT_HEAD not in writing["spaces"]:
         return None
     return pool_channels(faces, writing, face=face.card, text=text.model.card)
 
@@ -183,10 +204,16 @@ def _model(card: Card) -> dict[str, Any]:
 def _window(part: WindowSummary, heads: Sequence[str]) -> dict[str, Any]:
     by_name = {a.name: a for a in part.aggregates}
     gauge = by_name.get("engagement")
+    # of a hidden quantity not even how many count in it: in a small group that would tell a label
+    counted = {
+        a.name.partition(":")[0]: {"n": a.n, "people": a.people} for a in part.aggregates if a.value
+    }
     return {
         "t0": part.t0,
         "t1": part.t1,
         "n": part.n,
+        "people": part.people,
+        "counted": counted,
         "present": round(part.present, 3),
         "readings": part.readings,
         "abstained": part.abstained,

@@ -16,8 +16,8 @@ from classpulse.core.card import Head
 from classpulse.core.errors import MissingExtraError, OutputError
 from classpulse.core.records import Reading
 from classpulse.room.files import partial_path, replace_with, writing
+from classpulse.room.heads import told_heads
 
-LABELED = ("emotion", "state", "text-5", "text-7")  # heads whose label is a column of its own
 FACE, TEXT = "face", "text"
 QUALITY = {FACE: ("face_px", "sharpness", "turn"), TEXT: ("line", "words", "known")}
 
@@ -41,11 +41,13 @@ def reading_columns(
     """
     fixed = (
         Column("t", "number", "seconds from the start of the source"),
-        Column("subject", "text", "pseudonym within this session; says nothing across sessions"),
+        Column("subject", "text", "pseudonym within this session; says nothing across sessions. A "
+               "face that leaves and returns is a new one" if FACE in channels else "pseudonym "
+               "within this session; says nothing across sessions"),
         Column("channel", "text", "face or text"),
         *(Column(h.name, "text", f"most probable label of {h.space}; empty if abstained"
                  f"{' or where the head does not apply' if h.given else ''}")
-          for name in LABELED for h in heads if h.name == name),
+          for h in _labeled(heads)),
         *(_FACE_GAUGE if FACE in channels else ()),
         Column("abstained", "text", "why no statement is made; empty if one is"),
         *(_FACE_QUALITY if FACE in channels else ()),
@@ -95,13 +97,18 @@ def reading_row(
         row["engagement_high"] = math.nan if gauge is None else gauge.high
     measures = [name for channel in channels for name in QUALITY[channel]]
     row |= {name: reading.quality.get(name, math.nan) for name in (*measures, "confidence")}
+    row |= {head.name: reading.label(head.name) or "" for head in _labeled(heads)}
     for head in heads:
-        if head.name in LABELED:
-            row[head.name] = reading.label(head.name) or ""
         scores = reading.scores.get(head.name)
         for i, label in enumerate(head.label_space.names):
             row[f"{head.name}_{label}"] = math.nan if scores is None else float(scores.probs[0, i])
     return row
+
+
+def _labeled(heads: Sequence[Head]) -> list[Head]:
+    """Those whose most probable label has a column of its own."""
+    told = told_heads(head.name for head in heads)
+    return [head for head in heads if head.exclusive and head.name in told]
 
 
 class ReadingTable:

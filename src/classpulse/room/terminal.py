@@ -72,11 +72,18 @@ def _writing(writing: dict[str, Any], info: dict[str, Any]) -> list[str]:
     if counts["left_out"]:
         lines.append(f"Left out:{_reasons(counts['left_out'])}")
     head = find_head([name for name in writing["spaces"] if overall[name]])
+    if head is None and not writing["named"] and writing["stated_writers"] is None:
+        return [
+            *lines,
+            f"Writing: not shown, fewer than {info['k']} people for certain, since texts without a "
+            "name may all be one person's: state how many people wrote with --writers N.",
+        ]
     if head is None:
         return [*lines, f"Writing: not shown, fewer than {info['k']} people could be read."]
     ranked = sorted(overall[head].items(), key=lambda item: -item[1]["value"])[:3]
     told = ", ".join(f"{name} {one['value']:.2f}" for name, one in ranked)
-    return [*lines, f"Writing was read as {told} (mean over {overall['n']} people)"]
+    of = "people" if writing["named"] else "writers, each text without a name taken for one"
+    return [*lines, f"Writing was read as {told} (mean over {overall['counted'][head]['n']} {of})"]
 
 
 def _reasons(reasons: dict[str, int]) -> str:
@@ -87,13 +94,18 @@ def _engagement(overall: dict[str, Any], info: dict[str, Any], *, shown: bool) -
     gauge = overall["engagement"]
     if not shown:
         return f"Profile {info['profile']}: faces are counted, expressions are not read."
-    if gauge is None and overall["n"] < info["k"]:
-        return f"Class engagement: not shown, fewer than {info['k']} subjects could be read."
+    if gauge is None and overall["people"] < info["k"]:
+        return (
+            f"Class engagement: not shown, fewer than {info['k']} people could be read in one "
+            "picture."
+        )
     if gauge is None:
         return "Class engagement: no clear reading."
+    n, people = (overall["counted"]["engagement"][key] for key in ("n", "people"))
+    again = f", at least {people} people" if people < n else ""
     return (
         f"Class engagement {gauge['value']:.2f} (95 % interval {gauge['low']:.2f} to "
-        f"{gauge['high']:.2f}, {overall['n']} subjects)"
+        f"{gauge['high']:.2f}, {n} subjects{again})"
     )
 
 

@@ -1,4 +1,8 @@
-"""The annotated video: boxes and labels over blurred faces, at the analyzed frames' own times."""
+"""The annotated video: boxes over blurred faces, at the analyzed frames' own times.
+
+What was read of a face stands beside it in the session of one consented person only: of a group
+nothing is told of anybody alone, not even that a face could not be read.
+"""
 
 from fractions import Fraction
 from pathlib import Path
@@ -8,6 +12,7 @@ import av
 import numpy as np
 
 from classpulse.core.errors import OutputError
+from classpulse.core.records import Reading
 from classpulse.room.files import partial_path, replace_with, writing
 from classpulse.room.pipeline import Observation
 from classpulse.vision.draw import draw_blur, draw_face
@@ -22,11 +27,15 @@ class VideoSink:
     Args:
         path: of the finished file; it stands in `<name>.partial` until then.
         show_faces: leave faces as they are instead of blurring every detected one.
+        single: the session is one consented person's: what was read may stand beside the face.
+        head: whose label that is, None for none.
     """
 
-    def __init__(self, path: Path, *, show_faces: bool) -> None:
+    def __init__(self, path: Path, *, show_faces: bool, single: bool, head: str | None) -> None:
         self.path = path
         self.show_faces = show_faces
+        self.single = single
+        self.head = head
         self._stream: av.VideoStream | None = None
         self._last = -1
 
@@ -45,13 +54,17 @@ class VideoSink:
         if not self.show_faces:
             for box in seen.faces.box:
                 draw_blur(image, box)
-        labels = {r.subject: (r.label("state") or r.abstained or "", r) for r in seen.readings}
         confirmed = seen.faces[seen.faces.track >= 0] if seen.faces.track is not None else ()
-        for box, (subject, (text, r)) in zip(
-            confirmed.box if confirmed else (), labels.items(), strict=True
-        ):
-            draw_face(image, box, f"{subject} {text}", sure=r.abstained is None)
+        for box, reading in zip(confirmed.box if confirmed else (), seen.readings, strict=True):
+            sure = reading.abstained is None or not self.single
+            draw_face(image, box, self._label(reading), sure=sure)
         self._encode(image, seen.frame.t)
+
+    def _label(self, reading: Reading) -> str:
+        if not self.single:
+            return reading.subject
+        word = None if self.head is None else reading.label(self.head)
+        return f"{reading.subject} {word or reading.abstained or ''}"
 
     def _encode(self, image: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], t: float) -> None:
         h, w = (side - side % 2 for side in image.shape[:2])  # yuv420p needs even sides

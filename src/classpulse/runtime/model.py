@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classpulse.core.card import ModelCard, load_card
+from classpulse.core.defaults import MODEL
 from classpulse.core.errors import ModelError, ShapeError
 from classpulse.core.records import Scores
 from classpulse.runtime.session import build_scores, no_scores, open_session, run_session
 
-DEFAULT_MODEL = "face-base"
+DEFAULT_MODEL = MODEL
 
 
 def shipped_models() -> dict[str, Path]:
@@ -51,7 +52,7 @@ class OnnxModel:
             card's hash, is not ONNX, or lacks an output that the card names.
     """
 
-    def __init__(self, name_or_path: str = DEFAULT_MODEL, *, threads: int = 1) -> None:
+    def __init__(self, name_or_path: str = MODEL, *, threads: int = 1) -> None:
         folder = find_model(name_or_path)
         self.card: ModelCard = load_card(folder / "card.json")
         self._session = open_session(folder / "model.onnx", self.card, threads=threads)
@@ -67,13 +68,19 @@ class OnnxModel:
             Head name -> `Scores` with n rows.
 
         Raises:
-            ShapeError: the batch does not have the card's shape.
+            ShapeError: the batch does not have the card's shape, is not float32, or has values
+                that are no numbers.
             ModelError: the network answered with NaN or something that is no distribution.
         """
         spec = self.card.input
         if batch.ndim != 4 or batch.shape[1:] != (spec.channels, spec.height, spec.width):
             wanted = f"(n, {spec.channels}, {spec.height}, {spec.width})"
             raise ShapeError(f"model '{self.card.name}' takes {wanted}, not {batch.shape}")
+        if batch.dtype != np.float32 or not np.isfinite(batch).all():
+            raise ShapeError(
+                f"model '{self.card.name}' takes finite float32 values from vision.image.prepare, "
+                f"not {batch.dtype}{' with NaN or infinity' if batch.dtype == np.float32 else ''}"
+            )
         if not len(batch):
             return no_scores(self.card)
         outputs = run_session(self._session, self.card, {self._input: batch})

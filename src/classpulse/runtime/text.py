@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from classpulse.core.defaults import TEXT_MODEL
 from classpulse.core.errors import InputError, ModelError
 from classpulse.core.records import Scores
 from classpulse.core.text_card import TextCard, load_text_card
@@ -18,7 +19,6 @@ from classpulse.runtime.session import (
 from classpulse.text.encode import INPUTS, TextEncoder
 from classpulse.text.gate import UNSURE, why_silent
 
-DEFAULT_TEXT_MODEL = "text-minilm"
 BATCH = 32  # texts of one run of the network
 
 
@@ -34,7 +34,7 @@ class OnnxTextModel:
             does not have the card's hash, or is not what the card says.
     """
 
-    def __init__(self, name_or_path: str = DEFAULT_TEXT_MODEL, *, threads: int = 1) -> None:
+    def __init__(self, name_or_path: str = TEXT_MODEL, *, threads: int = 1) -> None:
         folder = find_model(name_or_path)
         self.card: TextCard = load_text_card(folder / "card.json")
         spec, gate = self.card.input, self.card.gate
@@ -62,11 +62,13 @@ class OnnxTextModel:
             Head name -> `Scores` with n rows.
 
         Raises:
-            InputError: one text instead of a list of them.
+            InputError: one text instead of a list of them, or something else among them.
             ModelError: the network answered with NaN or something impossible.
         """
         if isinstance(texts, str):
             raise InputError("predict takes a list of texts: give [text] for one")
+        if others := {type(one).__name__ for one in texts if not isinstance(one, str)}:
+            raise InputError(f"predict takes texts, not {', '.join(sorted(others))}")
         if not texts:
             return no_scores(self.card)
         answers = [

@@ -10,6 +10,7 @@ import gzip
 import importlib
 import io
 import json
+import math
 import unicodedata
 import zipfile
 import zlib
@@ -95,7 +96,8 @@ def load_json_lines(path: Path, *, columns: Sequence[str], encoding: str | None 
     """The asked keys of a file with one JSON object a line; values are strings or numbers.
 
     Raises:
-        InputError: as `load_table`; a line is not a JSON object, repeats or lacks a key.
+        InputError: as `load_table`; a line is not a JSON object, repeats or lacks a key, or a value
+            is neither string nor finite number.
     """
     lines: list[int] = []
     values: list[list[str]] = []
@@ -146,8 +148,8 @@ def _undecodable(path: Path, data: bytes, error: UnicodeDecodeError) -> str:
             "save it once more as UTF-8"
         )
     return (
-        f"{where} is not {error.encoding.upper()}; save the file as UTF-8 or give its encoding, "
-        "for example cp1252"
+        f"{where} is not {error.encoding.upper()}; open the file in an editor and save it as UTF-8 "
+        "(Excel: CSV UTF-8)"
     )
 
 
@@ -308,6 +310,8 @@ def _json_value(item: dict[str, Any], key: str, path: Path, line: int) -> str:
     if key not in item:
         raise InputError(f"{path}, line {line}: no key '{key}'; it has: {', '.join(item)}")
     value = item[key]
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise InputError(f"{path}, line {line}: '{key}' is {value!r}, needs a string")
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise InputError(f"{path}, line {line}: '{key}' is {value!r}, needs a string or a number")
+    if isinstance(value, float) and not math.isfinite(value):  # json reads NaN and Infinity
+        raise InputError(f"{path}, line {line}: '{key}' is {value!r}, needs a finite number")
     return str(value)

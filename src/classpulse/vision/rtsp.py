@@ -17,6 +17,7 @@ ADVICE = (
     "check that the camera is on and in this network, the port and path of the address, "
     "user and password"
 )
+_PARAMETER = re.compile(r"[/?;&#][^/?;&#=]*=")
 _PUBLIC = re.compile(r"(\[[0-9a-fA-F:.%]+\]|[\w.-]+)(:\d+)?(/[^?#&=;]*)?")
 
 
@@ -35,7 +36,9 @@ def redact(url: str) -> str:
     """`url` without user, password, and anything that looks like a parameter (some cameras take
     the password in the path or query)."""
     scheme, _, rest = url.partition("://")
-    public = _PUBLIC.match(rest.rpartition("@")[2])
+    secret, _, rest = rest.rpartition("@")
+    # an @ behind a parameter may belong to its value: then what follows is of a password
+    public = None if _PARAMETER.search(secret) else _PUBLIC.match(rest)
     return f"{scheme}://{public.group() if public else '...'}"
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from classpulse.core.card import Head, Metric, ModelCard, load_card
 from classpulse.core.errors import InputError, ModelError
+from classpulse.core.files import new_folder
 from classpulse.core.labels import FER2013_7
 from classpulse.core.records import Scores
 from classpulse.lab.classic.fit import HEAD, Fitted, Images, Labels, count_learned, fit_pipeline
@@ -24,7 +25,6 @@ from classpulse.lab.evaluate.predictors import predict_heads
 from classpulse.lab.evaluate.regression import score_throughput
 from classpulse.lab.export import OPEN_GATE, output_name, save_artefact, source_commit
 from classpulse.lab.judge import judge_answers
-from classpulse.lab.outputs import new_folder
 from classpulse.lab.publish import LIMITS
 from classpulse.lab.train.sources import load_roles
 from classpulse.lab.train.targets import hard_labels

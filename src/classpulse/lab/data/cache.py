@@ -2,14 +2,15 @@
 
 Parsing 300 MB of pixel numbers takes long, reading the same arrays from disk takes none. An entry
 is a folder of `.npy` files under the hash of the source, written aside and moved into place, so a
-half-written one is never read; deleting the folder is always safe.
+half-written one is never read; deleting the folder is always safe. Faces are people: an entry says
+of which source it is, is readable for its owner alone, and `clear_cache` deletes it.
 """
 
 import hashlib
 import json
 import os
+import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,12 @@ import platformdirs
 from numpy.typing import NDArray
 
 from classpulse.core.errors import InputError, OutputError
+from classpulse.core.files import scratch_folder
 
 FORMAT = "1"  # part of every key: raise it when a reader gives other arrays for the same bytes
 ENVIRONMENT = "CLASSPULSE_CACHE"
+ENTRY = re.compile(r"\.?[a-z0-9-]+-[0-9a-f]{24}(-\w+)?")  # with what stands aside
+SOURCE = "source.txt"  # in every entry: hash of its source
 CHUNK = 1 << 20  # bytes hashed at a time
 
 Arrays = dict[str, NDArray[Any]]
@@ -82,26 +86,42 @@ def load_cached(
         return found
     arrays = build()
     try:
-        _save_entry(entry, arrays)
-    except OSError:
+        _save_entry(entry, source, arrays)
+    except (OSError, OutputError):
         return arrays
     return _load_entry(entry) or arrays
 
 
-def clear_cache() -> int:
-    """Delete every entry; gives the bytes that were freed.
+def clear_cache(source: str | None = None) -> tuple[int, int]:
+    """Delete entries, and nothing else that is there: their number, and the bytes that were freed.
+
+    Args:
+        source: hash of a source, to delete what was made of it alone. Entries of which nobody
+            knows the source, from a killed process or an older version, are deleted in any case.
 
     Raises:
         OutputError: a file cannot be deleted.
     """
     folder = cache_folder() / "data"
+    number = freed = 0
     try:
-        freed = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-        if folder.exists():
-            shutil.rmtree(folder)
+        ours = (one for one in folder.glob("*") if ENTRY.fullmatch(one.name))
+        for entry in list(ours):
+            if source is None or _source_of(entry) in (source, None):
+                files = [file for file in entry.rglob("*") if file.is_file()]
+                freed += sum(file.stat().st_size for file in files)
+                number += 1
+                shutil.rmtree(entry)
     except OSError as error:
-        raise OutputError(f"cannot delete {folder}: {error.strerror}") from None
-    return freed
+        raise OutputError(f"cannot delete {folder}: {error.strerror}; delete it yourself") from None
+    return number, freed
+
+
+def _source_of(entry: Path) -> str | None:
+    try:
+        return (entry / SOURCE).read_text(encoding="utf-8").strip() or None
+    except (OSError, ValueError):
+        return None
 
 
 def _hash_file(path: Path) -> "hashlib._Hash":
@@ -117,11 +137,11 @@ def _load_entry(entry: Path) -> Arrays | None:
         return None
 
 
-def _save_entry(entry: Path, arrays: Arrays) -> None:
+def _save_entry(entry: Path, source: str, arrays: Arrays) -> None:
     """Write aside and rename; another process that was faster keeps its entry."""
-    entry.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=entry.parent))
-    try:
+    entry.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with scratch_folder(entry, parent=entry.parent) as aside:
+        (aside / SOURCE).write_text(source, encoding="utf-8")
         for i, array in enumerate(arrays.values()):
             np.save(aside / f"{i}.npy", array)
         (aside / "arrays.json").write_text(json.dumps(list(arrays)), encoding="utf-8")
@@ -129,5 +149,3 @@ def _save_entry(entry: Path, arrays: Arrays) -> None:
             shutil.rmtree(entry)  # damaged
         if not entry.exists():
             aside.rename(entry)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)

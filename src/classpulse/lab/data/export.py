@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from classpulse.core.errors import InputError
+from classpulse.core.files import new_folder
 from classpulse.core.labels import FER2013_7
 from classpulse.lab.data.cache import OnProgress, ignore_progress
 from classpulse.lab.data.faces import FaceSet
@@ -18,7 +19,6 @@ from classpulse.lab.data.fer2013 import COLUMNS, SIDE, USAGES
 from classpulse.lab.data.partition import Labelled
 from classpulse.lab.data.splits import take_split
 from classpulse.lab.data.texts import TextSet
-from classpulse.lab.outputs import new_folder
 
 REPORT_EVERY = 500  # pictures between two reports of progress
 _USAGE = {**{name: name for name in USAGES}, **dict(zip(("train", "valid", "test"), USAGES,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classpulse.core.errors import InputError
+from classpulse.core.files import save_text
 from classpulse.core.labels import RELABELS, SPACES, LabelSpace
 from classpulse.lab.data import text_sets
 from classpulse.lab.data.cache import OnProgress, ignore_progress
@@ -20,7 +21,6 @@ from classpulse.lab.data.faces import KINDS, FaceSet, truth_in
 from classpulse.lab.data.layouts import load_faces
 from classpulse.lab.data.splits import SEED, Parts, Rows, build_manifest, draw_split, overlaps
 from classpulse.lab.data.texts import MultiTextSet, TextSet, relabel_texts
-from classpulse.lab.outputs import save_text
 
 __all__ = ["Labelled", "load_labelled", "split_data", "text_sets"]
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from classpulse.core.errors import InputError
+from classpulse.core.files import save_text
 from classpulse.core.labels import (
     FERPLUS_8,
     LEARNING_STATE_RULE,
@@ -25,7 +26,6 @@ from classpulse.core.labels import (
 from classpulse.lab.data.faces import FaceSet, is_blank
 from classpulse.lab.data.fer2013 import join_votes, load_votes
 from classpulse.lab.data.splits import SEED
-from classpulse.lab.outputs import save_text
 
 MAJORITY_ORIGIN = (
     "Barsoum et al. 2016: the emotion with more votes than any other choice, 'unknown' and 'not a "

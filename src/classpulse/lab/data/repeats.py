@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classpulse.core.errors import InputError
+from classpulse.core.files import save_text
 from classpulse.lab.data.dedup import Repeats, find_repeats
 from classpulse.lab.data.faces import FaceSet, is_blank
 from classpulse.lab.data.splits import Rows, build_manifest
-from classpulse.lab.outputs import save_text
 from classpulse.lab.terminal import OnStep
 
 KINDS = ("identical", "similar", "mirrored")

@@ -6,6 +6,7 @@ the order of the source file, so a manifest means the same rows on every machine
 
 import hashlib
 import json
+import typing
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -274,6 +275,16 @@ def _load_manifest(path: Path) -> tuple[Parts, str]:
     return parts, data
 
 
+class Numbered(typing.Protocol):
+    """Faces or texts: `row` has (n,) int64, the row of each in the source."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def row(self) -> NDArray[np.int64]: ...
+
+
 def take_split(faces: FaceSet, spec: str) -> FaceSet:
     """The rows of one part of a manifest, in its order.
 
@@ -282,37 +293,52 @@ def take_split(faces: FaceSet, spec: str) -> FaceSet:
         spec: ``manifest.json:part``.
 
     Raises:
+        InputError: as `find_part`.
+    """
+    places, name = find_part(faces, spec, sha256=faces.sha256)
+    return faces.take(places, name=name)
+
+
+def find_part(data: Numbered, spec: str, *, sha256: str) -> tuple[NDArray[np.int64], str]:
+    """Positions (m,) int64 in `data` of one part of a manifest, and what to call them.
+
+    Args:
+        data: the whole data set from which the manifest was made.
+        spec: ``manifest.json:part``.
+        sha256: of the source of `data`; "" if it has none.
+
+    Raises:
         InputError: the manifest cannot be used, lacks the part, was made from other data (told by
             SHA-256), or names rows that are not there.
     """
     file, _, name = spec.rpartition(":")
     if not file or not name:
         raise InputError(f"'{spec}' is not a part of a manifest: give manifest.json:part")
-    parts, data = _load_manifest(Path(file))
+    parts, made_from = _load_manifest(Path(file))
     if name not in parts:
         raise InputError(f"{file} has no part '{name}'; it has {', '.join(parts) or 'none'}")
-    if not faces.sha256 or faces.sha256 != data:
+    if not sha256 or sha256 != made_from:
         raise InputError(
-            f"{file} was made from data with SHA-256 {data[:12]}..., {faces.name} has "
-            f"{faces.sha256[:12] or 'none'}...: give the same file, or split this one"
+            f"{file} was made from data with SHA-256 {made_from[:12]}..., {data.name} has "
+            f"{sha256[:12] or 'none'}...: give the same file, or split this one"
         )
-    places = rows_at(faces, parts[name], source=file)
-    return faces.take(places, name=f"{faces.name} {name} of {Path(file).name}")
+    places = rows_at(data, parts[name], source=file)
+    return places, f"{data.name} {name} of {Path(file).name}"
 
 
-def rows_at(faces: FaceSet, rows: NDArray[np.int64], *, source: str) -> NDArray[np.int64]:
-    """Positions (m,) int64 in `faces` of rows of its source.
+def rows_at(data: Numbered, rows: NDArray[np.int64], *, source: str) -> NDArray[np.int64]:
+    """Positions (m,) int64 in `data` of rows of its source.
 
     Raises:
-        InputError: a row is not among the faces; `source` is who names it, for the message.
+        InputError: a row is not among the data; `source` is who names it, for the message.
     """
-    order = np.argsort(faces.row, kind="stable")
-    ranked = faces.row[order]
+    order = np.argsort(data.row, kind="stable")
+    ranked = data.row[order]
     at = np.minimum(np.searchsorted(ranked, rows), max(len(ranked) - 1, 0))
     absent = rows[ranked[at] != rows] if len(ranked) else rows
     if len(absent):
         raise InputError(
-            f"{source} names {len(absent)} rows that {faces.name} does not have, for example "
+            f"{source} names {len(absent)} rows that {data.name} does not have, for example "
             f"{absent[0]}: load the whole data set, not one part of it"
         )
     return np.asarray(order[at], dtype=np.int64)

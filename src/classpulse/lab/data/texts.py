@@ -108,6 +108,16 @@ class MultiTextSet:
     def __len__(self) -> int:
         return len(self.texts)
 
+    def take(self, rows: NDArray[np.int64], *, name: str) -> "MultiTextSet":
+        """Some texts under a new name, by position (m,) int64, in that order.
+
+        Raises:
+            ShapeError: a position that is not there, or another dtype.
+        """
+        rows = as_rows(rows, len(self))
+        texts = tuple(self.texts[i] for i in rows)
+        return MultiTextSet(texts, self.targets[rows], self.space, self.row[rows], name)
+
     def single(self) -> TextSet:
         """The texts that have exactly one label, as a `TextSet`; the others are left out.
 

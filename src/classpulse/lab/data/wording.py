@@ -259,3 +259,12 @@ def describe_export(facts: Mapping[str, Any]) -> str:
     )
     lines = [f"{facts['out']}: {facts['rows']:,} rows of {facts['name']}{left}", f"  {classes}"]
     return "\n".join([*lines, *(f"note: {note}" for note in facts["notes"])])
+
+
+def describe_purge(found: Mapping[str, Any]) -> str:
+    """What `purge` deleted."""
+    what = "all sources" if found["source"] is None else found["source"]
+    return (
+        f"deleted {found['entries']} cached data sets of {what}, {found['bytes'] / 1e6:.1f} MB, "
+        f"from {found['folder']}"
+    )

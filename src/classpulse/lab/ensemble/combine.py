@@ -11,7 +11,7 @@ from classpulse.lab.ensemble.export import About, export_ensemble
 from classpulse.lab.ensemble.members import Member, common_heads, open_members, predict_members
 from classpulse.lab.ensemble.recipe import EnsembleRecipe
 from classpulse.lab.evaluate.metrics import cross_fitted_ece
-from classpulse.lab.export import save_artefact, source_commit
+from classpulse.lab.export import new_artefact, save_artefact, source_commit
 from classpulse.lab.judge import ece_metric, judge_parts
 from classpulse.lab.train.sources import FaceParts, load_split
 from classpulse.lab.train.targets import HEAD_SPACES, hard_labels
@@ -55,10 +55,11 @@ def combine(
         combinations[head] = calibrate(found, probs[head], truth)
         ece = cross_fitted_ece(found.apply(probs[head][:, known]), truth[known], seed=0)
         calibrated.append(ece_metric(head, ece, int(known.sum()), parts.valid.name))
-    card = export_ensemble(members, combinations, out, about=_about(recipe, parts))
-    metrics = (*judge_parts(OnnxModel(str(out)), parts), *calibrated)
-    card = dataclasses.replace(card, metrics=metrics)
-    save_artefact(out, card)
+    with new_artefact(out) as aside:
+        card = export_ensemble(members, combinations, aside, about=_about(recipe, parts))
+        metrics = (*judge_parts(OnnxModel(str(aside)), parts), *calibrated)
+        card = dataclasses.replace(card, metrics=metrics)
+        save_artefact(aside, card)
     return card
 
 

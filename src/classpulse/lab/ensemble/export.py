@@ -8,8 +8,6 @@ card = export_ensemble(members, {"emotion": found}, out, about=About(...))
 
 import dataclasses
 import hashlib
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,10 +18,11 @@ import onnx
 
 from classpulse.core.card import Head, Metric, ModelCard, QualityGate
 from classpulse.core.errors import InputError, ModelError, ShapeError
+from classpulse.core.files import new_file
 from classpulse.lab.ensemble.combination import Combination
 from classpulse.lab.ensemble.members import Member, find_head
 from classpulse.lab.ensemble.merge import merge_graphs
-from classpulse.lab.export import OPEN_GATE, output_name, save_artefact
+from classpulse.lab.export import OPEN_GATE, new_artefact, output_name, save_artefact
 from classpulse.runtime.model import OnnxModel
 
 PARITY = 1e-5  # largest difference of a probability between the graph and numpy
@@ -72,6 +71,7 @@ def export_ensemble(
         InputError: members that cannot be combined for a head, see `find_head` and `merge_graphs`.
         ShapeError: a combination of another number of members or labels.
         ModelError: the graph answers differently from numpy by `PARITY` or more.
+        OutputError: nothing may be written to `out`.
     """
     kept, rules = _prune(members, combinations)
     heads = tuple(
@@ -86,13 +86,11 @@ def export_ensemble(
     content = merge_graphs(graphs, rules, outputs, kept[0].card.input).SerializeToString()
     card = _card(kept, rules, heads, about, hashlib.sha256(content).hexdigest())
     card = dataclasses.replace(card, metrics=tuple(metrics), gate=gate)
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out) as scratch:
-        (Path(scratch) / "model.onnx").write_bytes(content)
-        save_artefact(Path(scratch), card)
-        _need_parity(OnnxModel(scratch), kept, rules)
-        for file in ("model.onnx", "card.json"):
-            os.replace(Path(scratch) / file, out / file)
+    with new_artefact(out) as aside:
+        with new_file(aside / "model.onnx") as file:
+            file.write_bytes(content)
+        save_artefact(aside, card)
+        _need_parity(OnnxModel(str(aside)), kept, rules)
     return card
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from classpulse import __version__
+from classpulse.core.files import save_texts
 from classpulse.lab.evaluate.figures import inline_svg, render_svg
 from classpulse.lab.evaluate.groups import FEWEST
 from classpulse.lab.evaluate.plots_bias import draw_bias
@@ -20,7 +21,6 @@ from classpulse.lab.evaluate.report_sections import (
     reach,
     with_ends,
 )
-from classpulse.lab.outputs import save_texts
 from classpulse.page import Card, Table, build_environment
 
 Results = Mapping[str, Any]

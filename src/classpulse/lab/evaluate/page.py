@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from classpulse.core.errors import InputError
+from classpulse.core.files import save_texts
 from classpulse.core.labels import LabelSpace
 from classpulse.lab.data.faces import truth_in
 from classpulse.lab.evaluate.classification import reliability_curve
@@ -27,7 +28,6 @@ from classpulse.lab.evaluate.predictors import scores_in
 from classpulse.lab.evaluate.ranking import risk_coverage
 from classpulse.lab.evaluate.report import render_evaluation
 from classpulse.lab.evaluate.robustness import RobustnessRow
-from classpulse.lab.outputs import save_texts
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from classpulse import __version__
+from classpulse.core.files import save_texts
 from classpulse.lab.evaluate.report_sections import NONE, Section, reach, with_ends
 from classpulse.lab.evaluate.text_behaviour import DIR, INV, MFT, TOLERANCE
-from classpulse.lab.outputs import save_texts
 from classpulse.page import Card, Table, build_environment
 
 Results = Mapping[str, Any]

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from classpulse.core.errors import InputError
+from classpulse.core.files import make_folder, save_text
 from classpulse.lab.data.faces import FaceSet, without_blank
 from classpulse.lab.data.splits import Rows
 from classpulse.lab.evaluate.classification import labeled_confusion
 from classpulse.lab.evaluate.resample import accuracy_of, rates
-from classpulse.lab.outputs import save_text
 from classpulse.lab.recipe import Recipe, changed_keys, recipe_table
 from classpulse.lab.search.epochs import LoggedEpoch, drop_checkpoint, iterate_epochs
 from classpulse.lab.search.folds import SCORES, FoldResult, load_folds, read_folds, save_folds
@@ -61,13 +61,14 @@ def crossval_faces(
         InputError: the split has no folds, or not those; the data are malformed; there is a run
             in `out` and `resume` is not set, or it is of another recipe or another way to score;
             or the recipe listens to a metric (plateau, early stopping), `best_epoch` not being set.
+        OutputError: a file cannot be written.
     """
     if not best_epoch:
         _check_deaf(recipe)
     _check_run(out, recipe, best_epoch=best_epoch, resume=resume)
     faces, further = load_merged(recipe.data, paths, votes, groups=groups, name=recipe.name)
     turns = _choose(_turns(faces, further, recipe), folds)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     save_text(json.dumps(recipe_table(recipe), indent=2), out / "recipe.json")
     done = {result.number: result for result in load_folds(out)}
     for turn in turns:
@@ -133,7 +134,7 @@ def _accuracy(epoch: LoggedEpoch) -> float:
 def _listens(recipe: Recipe) -> bool:
     """Whether training depends on a metric of the validation part."""
     plateau = isinstance(recipe.rate.settings, Plateau)
-    return plateau or recipe.stopping.patience > 0 or recipe.stopping.restore_best
+    return plateau or recipe.stopping.patience > 0
 
 
 def _check_deaf(recipe: Recipe) -> None:
@@ -141,7 +142,7 @@ def _check_deaf(recipe: Recipe) -> None:
         raise InputError(
             f"recipe {recipe.name} listens to a metric (plateau, early stopping), which would be "
             "that of the very fold it is scored on: give --set rate.kind=one-cycle --set "
-            "stopping.patience=0 --set stopping.restore_best=false, or --best-epoch, which "
+            "stopping.patience=0, or --best-epoch, which "
             "chooses on the fold as the source did"
         )
 

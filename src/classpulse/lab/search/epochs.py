@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from classpulse.lab.outputs import save_text
+from classpulse.core.files import make_folder, save_text
 from classpulse.lab.recipe import Recipe
 from classpulse.lab.train.checkpoint import UNREADABLE
 from classpulse.lab.train.folder import CHECKPOINT
@@ -44,8 +44,9 @@ def iterate_epochs(
 
     Raises:
         InputError: as `fit`.
+        OutputError: a file cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     rows = _read_log(folder / LOG)[: _checkpointed(folder / CHECKPOINT)]
     yield from rows
     start = time.perf_counter()

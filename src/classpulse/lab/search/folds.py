@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from classpulse.core.errors import InputError
+from classpulse.core.files import save_text
 from classpulse.core.records import Interval
-from classpulse.lab.outputs import save_text
 from classpulse.lab.recipe import Recipe
 from classpulse.lab.search.records import table_csv
 from classpulse.lab.search.study import mean_over_folds

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from classpulse.core.errors import InputError
+from classpulse.core.files import save_text
 from classpulse.lab.evaluate.figures import save_figure
 from classpulse.lab.evaluate.plots_study import (
     draw_search_history,
     draw_search_slices,
     varied_params,
 )
-from classpulse.lab.outputs import save_text
 from classpulse.lab.recipe import Recipe, recipe_table
 from classpulse.lab.search.plan import SearchPlan
 from classpulse.lab.search.records import TrialRecord, best_trial, trials_csv

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from classpulse.core.errors import InputError
-from classpulse.lab.outputs import save_text
+from classpulse.core.files import make_folder, save_text
 from classpulse.lab.recipe import Recipe, recipe_table
 from classpulse.lab.search.epochs import drop_checkpoint, iterate_epochs
 from classpulse.lab.search.plan import PLAN, SearchPlan, check_run
@@ -62,13 +62,14 @@ def search_faces(
     Raises:
         InputError: as `load_parts`; there is a study and `resume` is not set, or it is of another
             recipe or plan; `min_epochs` exceeds the epochs; or every trial failed.
+        OutputError: a file cannot be written.
     """
     epochs = recipe.schedule.epochs
     if plan.min_epochs > epochs:
         raise InputError(f"min_epochs = {plan.min_epochs}: the recipe has only {epochs} epochs")
     check_run(out, recipe, plan, resume=resume)
     parts = load_parts(recipe, paths, votes, groups=groups)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     save_text(json.dumps(recipe_table(recipe), indent=2), out / "recipe.json")
     save_text(json.dumps(asdict(plan), indent=2), out / PLAN)
     with open_study(

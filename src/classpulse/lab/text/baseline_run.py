@@ -9,8 +9,8 @@ import numpy as np
 
 from classpulse.core.card import Metric
 from classpulse.core.errors import InputError
+from classpulse.core.files import make_folder, save_text
 from classpulse.lab.data.texts import MultiTextSet
-from classpulse.lab.outputs import save_text
 from classpulse.lab.text.augment import augment_texts
 from classpulse.lab.text.baseline import Tfidf, fit_tfidf
 from classpulse.lab.text.judge import judge_labels, judged_sets
@@ -31,6 +31,7 @@ def run_baseline(recipe: TextRecipe, *, paths: Mapping[str, Path], out: Path) ->
 
     Raises:
         InputError: a head with several labels a text, or as `load_text_parts`.
+        OutputError: a file cannot be written.
     """
     check_table(out, text_recipe_table(recipe), resume=False)
     parts = load_text_parts(recipe, paths)
@@ -49,7 +50,7 @@ def run_baseline(recipe: TextRecipe, *, paths: Mapping[str, Path], out: Path) ->
                 raise InputError(f"a baseline gives one label a text: head '{head}' has several")
             texts = [clean(one) for one in lemmatized(held.texts, recipe)]
             found += judge_labels(head, held, model.predict(texts))
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     save_text(json.dumps(text_recipe_table(recipe), indent=2), out / RESOLVED)
     save_text(json.dumps([asdict(one) for one in found], indent=2), out / METRICS)
     return found

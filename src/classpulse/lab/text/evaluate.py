@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -12,17 +12,18 @@ from classpulse.core.errors import InputError
 from classpulse.core.records import Scores
 from classpulse.core.text_card import TextHead
 from classpulse.lab.data.corpora import hash_texts, load_texts
+from classpulse.lab.data.splits import find_part
 from classpulse.lab.data.text_readers import load_goemotions, load_labelled_texts
 from classpulse.lab.data.texts import MultiTextSet, TextSet
 from classpulse.lab.evaluate.faces import compare_scores, describe_evaluation
 from classpulse.lab.evaluate.regression import score_throughput
-from classpulse.lab.text.heads import HEAD_SPACES, MULTI
+from classpulse.lab.text.heads import MULTI
 from classpulse.lab.text.judge import judge_set
 from classpulse.runtime.text import OnnxTextModel
 
 
 def evaluate_texts(
-    specs: Sequence[str], path: Path, *, labels: Sequence[str] = ()
+    specs: Sequence[str], path: Path, *, labels: Sequence[str] = (), split: str | None = None
 ) -> dict[str, Any]:
     """Measure text artefacts on a labelled file, the first against the others.
 
@@ -34,42 +35,72 @@ def evaluate_texts(
         path: CSV, TSV, .xlsx or JSON lines with the columns text and label; for
             "goemotions" a .tsv as its authors publish it.
         labels: head to ask, one; the first of the model whose labels are those of the file.
+        split: ``manifest.json:part`` of `classpulse data split`; None is the whole file.
 
     Raises:
-        InputError: an unreadable file, more than one head, or labels that no head has.
+        InputError: an unreadable file, more than one head, labels that no head has, or as
+            `find_part`.
         ModelError: an artefact cannot be used, or lacks the head.
     """
     if len(labels) > 1:
         raise InputError(f"--labels {', '.join(labels)}: texts are evaluated on one head at a time")
     models = {spec: OnnxTextModel(spec, threads=1) for spec in dict.fromkeys(specs)}
-    first = models[specs[0]]
-    wanted = labels[0] if labels else None
+    first, wanted = models[specs[0]], labels[0] if labels else None
+    rivals = list(models)[1:]  # by what they were called: two may share a name
+    own = specs[0] if first.card.name in rivals else first.card.name
+    named = {own: first} | {spec: models[spec] for spec in rivals}
     if wanted in MULTI:
-        return _evaluate_multi(first, load_goemotions(path), path)
-    head, texts = _labelled(first, path, wanted)
-    start = time.perf_counter()
-    scores = first.predict(texts.texts)
-    seconds = time.perf_counter() - start
-    others = {spec: model for spec, model in models.items() if model is not first}
-    names = [first.card.name, *others]  # rivals by what they were called: two may share a name
-    answers = [scores[head.name], *(_ask(model, head.name, texts) for model in others.values())]
-    result = compare_scores(names, answers, texts.labels, texts.space, temperature=head.temperature)
-    result["abstained"] = _abstained(first, texts, scores, head.name)
-    hashes = [model.card.sha256 for model in models.values()]
-    return _facts(first, path, head.name) | {
+        head = first.card.head(wanted)
+        several, data = _choose(load_goemotions(path), split, path)
+        result = _evaluate_multi(named, head, several)
+    else:
+        head, texts = _labelled(first, path, wanted)
+        texts, data = _choose(texts, split, path)
+        result = _evaluate_single(named, head, texts)
+    return {
+        "model": own,
+        "data": data,
+        "data_sha256": hash_texts(path),
+        "kind": head.name,
         **result,
-        "kinds": {head.name: result},
-        "throughput": asdict(score_throughput([seconds], len(texts))),
-        "models": dict(zip(names, hashes, strict=True)),
+        "models": {name: model.card.sha256 for name, model in named.items()},
     }
 
 
-def _facts(model: OnnxTextModel, path: Path, kind: str) -> dict[str, Any]:
+Texts = TypeVar("Texts", TextSet, MultiTextSet)
+
+
+def _choose(texts: Texts, split: str | None, path: Path) -> tuple[Texts, str]:
+    """The rows to measure on, and what to call them."""
+    if split is None:
+        return texts, path.name
+    if ".json:" not in split:
+        raise InputError(
+            f"--split {split}: texts have no parts of their own: give manifest.json:part, which "
+            "classpulse data split writes"
+        )
+    places, name = find_part(texts, split, sha256=hash_texts(path))
+    if not len(places):
+        raise InputError(f"--split {split}: the part is empty: choose another")
+    return texts.take(places, name=name), name
+
+
+def _evaluate_single(
+    models: Mapping[str, OnnxTextModel], head: TextHead, texts: TextSet
+) -> dict[str, Any]:
+    first, *others = models.values()
+    start = time.perf_counter()
+    scores = first.predict(texts.texts)
+    seconds = time.perf_counter() - start
+    answers = [scores[head.name], *(_ask(model, head.name, texts) for model in others)]
+    result = compare_scores(
+        list(models), answers, texts.labels, texts.space, temperature=head.temperature
+    )
+    result["abstained"] = _abstained(first, texts, scores, head.name)
     return {
-        "model": model.card.name,
-        "data": path.name,
-        "data_sha256": hash_texts(path),
-        "kind": kind,
+        **result,
+        "kinds": {head.name: result},
+        "throughput": asdict(score_throughput([seconds], len(texts))),
     }
 
 
@@ -94,8 +125,11 @@ def _load(path: Path, head: TextHead) -> TextSet:
 
 
 def _ask(model: OnnxTextModel, head: str, texts: TextSet) -> Scores | None:
-    known = {one.name for one in model.card.heads}
-    return model.predict(texts.texts)[head] if head in known else None
+    return model.predict(texts.texts)[head] if _has(model, head) else None
+
+
+def _has(model: OnnxTextModel, head: str) -> bool:
+    return head in {one.name for one in model.card.heads}
 
 
 def _abstained(
@@ -112,34 +146,56 @@ def _abstained(
     }
 
 
-def _evaluate_multi(model: OnnxTextModel, texts: MultiTextSet, path: Path) -> dict[str, Any]:
-    """Macro F1 of a head whose labels do not exclude each other, at the card's thresholds.
+def _evaluate_multi(
+    models: Mapping[str, OnnxTextModel], head: TextHead, texts: MultiTextSet
+) -> dict[str, Any]:
+    """Macro F1 of a head whose labels do not exclude each other, at each card's thresholds.
 
-    Over its labels, and under ``groups`` over the seven into which they fall.
+    Over its labels, and under ``groups`` over the seven into which they fall. Rivals have the same
+    numbers, without a test of the difference; one that lacks the head has none.
     """
-    head = next(h.name for h in model.card.heads if h.label_space == HEAD_SPACES["goemotions"])
+    own, *others = models
+    rivals = {name: models[name] for name in others if _has(models[name], head.name)}
+    return {
+        "space": texts.space.name,
+        "n": len(texts),
+        **_f1(models[own], head.name, texts),
+        "rivals": {name: _f1(model, head.name, texts) for name, model in rivals.items()},
+    }
+
+
+def _f1(model: OnnxTextModel, head: str, texts: MultiTextSet) -> dict[str, Any]:
     each, groups = (
         {"macro_f1": found.value, "macro_f1_interval": [found.low, found.high]}
         for found in judge_set(model, head, texts, fitted=False)
     )
-    result = {"space": texts.space.name, "n": len(texts), **each, "groups": groups}
-    return _facts(model, path, head) | result
+    return {**each, "groups": groups}
 
 
 def describe_texts(results: dict[str, Any]) -> str:
     """What `evaluate_texts` found as text for a terminal."""
     if "kinds" not in results:
-        each, groups = (
-            "macro F1 {:.4f} [{:.4f}, {:.4f}]".format(one["macro_f1"], *one["macro_f1_interval"])
-            for one in (results, results["groups"])
-        )
-        return (
-            f"{results['model']} on {results['data']}, {results['kind']}: n = {results['n']:,}, "
-            f"{each}; in 7 groups {groups}"
-        )
+        return _describe_multi(results)
     said = results["abstained"]
     reasons = ", ".join(f"{n} {why}" for why, n in said["reasons"].items()) or "none"
     accuracy = (
         "" if said["accuracy"] is None else f", accuracy on the others {said['accuracy']:.4f}"
     )
     return f"{describe_evaluation(results)}\n\nthe gate refuses: {reasons}{accuracy}"
+
+
+def _describe_multi(results: dict[str, Any]) -> str:
+    where = f"on {results['data']}, {results['kind']}: n = {results['n']:,}"
+    lines = [f"{results['model']} {where}, {_say_f1(results)}"]
+    for name in list(results["models"])[1:]:
+        rival = results["rivals"].get(name)
+        lines.append(f"{name}: {'has no such head' if rival is None else _say_f1(rival)}")
+    return "\n".join(lines)
+
+
+def _say_f1(result: Mapping[str, Any]) -> str:
+    each, groups = (
+        "macro F1 {:.4f} [{:.4f}, {:.4f}]".format(one["macro_f1"], *one["macro_f1_interval"])
+        for one in (result, result["groups"])
+    )
+    return f"{each}; in 7 groups {groups}"

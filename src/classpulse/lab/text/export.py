@@ -16,9 +16,9 @@ from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from classpulse.core.errors import InputError, ModelError
+from classpulse.core.files import make_folder, new_file
 from classpulse.lab.export import PARITY, output_name, strip_traces
 from classpulse.lab.models.text_base import TextModel
-from classpulse.lab.outputs import new_file
 from classpulse.lab.text.heads import answer
 from classpulse.text.encode import INPUTS, TokenBatch
 
@@ -56,6 +56,7 @@ def export_text_onnx(
     Raises:
         InputError: an unknown precision.
         ModelError: the graph answers otherwise than the network by `PARITY`.
+        OutputError: the file cannot be written.
     """
     if precision not in PRECISIONS:
         raise InputError(f"precision '{precision}': needs {', '.join(PRECISIONS)}")
@@ -70,7 +71,7 @@ def export_text_onnx(
     model = PRECISIONS[precision](model)
     onnx.checker.check_model(model)
     content = model.SerializeToString()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with new_file(path) as aside:
         aside.write_bytes(content)
     return hashlib.sha256(content).hexdigest()

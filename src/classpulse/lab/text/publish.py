@@ -5,22 +5,23 @@ import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from classpulse.core.card import Metric
 from classpulse.core.errors import InputError
+from classpulse.core.files import new_file
 from classpulse.core.text_card import TextCard, TextGate, TextHead, TextSpec
 from classpulse.lab.data.corpora import AnyTexts
 from classpulse.lab.data.texts import MultiTextSet
 from classpulse.lab.evaluate.metrics import cross_fitted_ece, fit_temperature
-from classpulse.lab.export import output_name, save_artefact, source_commit
+from classpulse.lab.export import new_artefact, output_name, save_artefact, source_commit
 from classpulse.lab.judge import ece_metric
 from classpulse.lab.models.lora import merge_lora
 from classpulse.lab.models.text_base import TextModel
 from classpulse.lab.models.text_encoders import find_encoder
-from classpulse.lab.outputs import new_file
 from classpulse.lab.text.export import export_text_onnx
 from classpulse.lab.text.heads import HEAD_SPACES, MULTI
 from classpulse.lab.text.judge import judge_texts
@@ -63,7 +64,7 @@ def publish_texts(
     out: Path,
     precision: str = "int8",
 ) -> TextCard:
-    """Make the artefact folder `out` from `run/best.pt`.
+    """Make the artefact folder `out` from `run/best.pt`; it stays as it was until all is measured.
 
     Temperatures, thresholds and the gate are fitted on the validation parts, which also chose the
     epoch, and on the network as it is shipped: after rounding to `precision`. What rounding costs
@@ -71,22 +72,25 @@ def publish_texts(
 
     Raises:
         InputError: the run has no `best.pt`, the recipe lemmatizes, or the data are malformed.
+        OutputError: nothing may be written to `out`.
     """
     network = load_best(recipe, run)
     parts = load_text_parts(recipe, paths)
     heads = tuple(_head(name, 1.0, plain=True) for name in recipe.heads)
-    _write(network, recipe, run, out, heads, precision=precision, learned=parts.described)
-    raw = OnnxTextModel(str(out), threads=2)
-    found = [_calibrate(raw, head, parts.valid[head]) for head in recipe.heads]
-    heads = tuple(head for head, _ in found)
-    exact = _float_metrics(network, recipe, run, heads, parts) if precision != FLOAT32 else ()
-    card = _write(network, recipe, run, out, heads, precision=precision, learned=parts.described)
-    shipped = OnnxTextModel(str(out), threads=2)
-    metrics = (*judge_texts(shipped, parts), *(m for _, ms in found for m in ms), *exact)
-    gate = _fit_gate(card.gate, shipped.words, parts)
-    limits = (*card.limits, *([RULE] if MULTI & set(recipe.heads) else []))
-    card = dataclasses.replace(card, gate=gate, metrics=metrics, limits=limits)
-    save_artefact(out, card)
+    write = partial(_write, network, recipe, run, precision=precision, learned=parts.described)
+    with new_artefact(out) as aside:
+        write(aside, heads)
+        raw = OnnxTextModel(str(aside), threads=2)
+        found = [_calibrate(raw, head, parts.valid[head]) for head in recipe.heads]
+        heads = tuple(head for head, _ in found)
+        exact = _float_metrics(network, recipe, run, heads, parts) if precision != FLOAT32 else ()
+        card = write(aside, heads)
+        shipped = OnnxTextModel(str(aside), threads=2)
+        metrics = (*judge_texts(shipped, parts), *(m for _, ms in found for m in ms), *exact)
+        gate = _fit_gate(card.gate, shipped.words, parts)
+        limits = (*card.limits, *([RULE] if MULTI & set(recipe.heads) else []))
+        card = dataclasses.replace(card, gate=gate, metrics=metrics, limits=limits)
+        save_artefact(aside, card)
     return card
 
 
@@ -95,16 +99,17 @@ def export_run(run: Path, out: Path, *, precision: str = FLOAT32) -> TextCard:
 
     Raises:
         InputError: the run has no recipe or no `best.pt`.
+        OutputError: nothing may be written to `out`.
     """
     recipe = load_text_recipe(str(run / RESOLVED))
     heads = tuple(_head(name, 1.0, plain=True) for name in recipe.heads)
     learned = f"{' and '.join(recipe.data.sets)}"
-    card = _write(
-        load_best(recipe, run), recipe, run, out, heads, precision=precision, learned=learned
-    )
+    network = load_best(recipe, run)
     raw = "Not calibrated, its gate not fitted, never measured: exported from a run without data."
-    card = dataclasses.replace(card, limits=(raw, *card.limits))
-    save_artefact(out, card)
+    with new_artefact(out) as aside:
+        card = _write(network, recipe, run, aside, heads, precision=precision, learned=learned)
+        card = dataclasses.replace(card, limits=(raw, *card.limits))
+        save_artefact(aside, card)
     return card
 
 

@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 from classpulse.core.errors import InputError
+from classpulse.core.files import make_folder, new_file, save_text
 from classpulse.lab.data.corpora import AnyTexts
 from classpulse.lab.data.lemmatize import lemmatize, load_spacy
 from classpulse.lab.data.texts import MultiTextSet
 from classpulse.lab.evaluate.resample import accuracy_of, count_confusion, macro_f1_of
 from classpulse.lab.models.text_base import TextModel, Vocabulary
 from classpulse.lab.models.text_encoders import find_encoder
-from classpulse.lab.outputs import new_file, save_text
 from classpulse.lab.text.augment import augment_texts
 from classpulse.lab.text.heads import HEAD_SPACES, MULTI, one_hot, text_loss
 from classpulse.lab.text.multi import PLAIN_THRESHOLD, macro_f1
@@ -98,7 +98,7 @@ def train_texts(
     model = build_text_model(recipe, made.vocabulary)
     data = build_training(recipe, parts.train, made)
     validate = build_validation(recipe, parts.valid, made)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     save_text(json.dumps(table, indent=2), out / RESOLVED)
     save_text("".join(f"{word}\n" for word in made.words), out / WORDS)
     with new_file(out / TOKENIZER) as aside:

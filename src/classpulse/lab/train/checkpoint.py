@@ -9,7 +9,7 @@ import torch
 from torch import Generator, nn
 
 from classpulse.core.errors import InputError, OutputError
-from classpulse.lab.outputs import new_file
+from classpulse.core.files import make_folder, new_file
 from classpulse.lab.train.epoch import Numbers
 
 UNREADABLE = (OSError, RuntimeError, KeyError, ValueError, TypeError, EOFError, UnpicklingError)
@@ -21,7 +21,7 @@ def save_state(state: Mapping[str, Any], path: Path) -> None:
     Raises:
         OutputError: it cannot be written, for example because the disk is full.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with new_file(path) as aside:
         try:
             torch.save(state, aside)

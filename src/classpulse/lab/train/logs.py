@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from classpulse.core.errors import InputError, MissingExtraError
-from classpulse.lab.outputs import save_text
+from classpulse.core.files import make_folder, save_text
 from classpulse.lab.train.epoch import Numbers
 
 LOG, TABLE, EVENTS = "log.jsonl", "log.csv", "tensorboard"
@@ -86,7 +86,7 @@ def save_log(rows: Sequence[Row], path: Path) -> Path:
     """
     if path.suffix not in (".jsonl", ".csv"):
         raise InputError(f"a log is written as .jsonl or .csv, not '{path.name}'")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     save_text(_as_csv(rows) if path.suffix == ".csv" else _as_jsonl(rows), path)
     return path
 

@@ -172,8 +172,8 @@ def run_epochs(
         lr, network = run.rate.lr_at(number), scored(number)
         metrics = validate(network, side)
         run.rate.update(metrics)
-        if run.stop.how.patience or run.stop.how.restore_best:
-            run.stop.update(metrics, network)
+        if run.stop.how.patience:
+            run.stop.update(metrics)
         seconds = time.perf_counter() - start
         epoch = Epoch(number, side, trained.loss, lr, seconds, metrics, network, trained.costs)
         run.history.append(epoch.numbers())

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from classpulse.core.card import InputSpec
 from classpulse.core.errors import InputError, ShapeError
+from classpulse.core.files import make_folder, save_text
 from classpulse.lab.data.balance import BALANCINGS
 from classpulse.lab.data.faces import FaceSet
 from classpulse.lab.data.group_balance import balance_groups
@@ -19,7 +20,6 @@ from classpulse.lab.evaluate.resample import accuracy_of, count_confusion, macro
 from classpulse.lab.models.base import FaceModel
 from classpulse.lab.models.files import describe_file
 from classpulse.lab.models.registry import build_model
-from classpulse.lab.outputs import save_text
 from classpulse.lab.recipe import Recipe, recipe_table
 from classpulse.lab.train.augment import shrink
 from classpulse.lab.train.checkpoint import load_weights, save_state
@@ -106,12 +106,13 @@ def train_parts(
 
     Raises:
         InputError: there is a run and `resume` is not set, it is of another recipe, or `start` has
-            another split.
+            another split, or has drawn it from other data or with another seed.
         OutputError: a file cannot be written.
         WorkerError: a worker failed or was killed.
     """
     check_run(out, recipe, resume=resume)
-    drawn = ("schedule.seed",) if recipe.data.split != "official" else ()  # those parts are fixed
+    official = recipe.data.split == "official"  # its parts are fixed, whatever is merged
+    drawn = () if official else ("data.sets", "schedule.seed")
     check_start(recipe.start, recipe_table(recipe), held=("data.split", *drawn))
     model, heads = build_network(recipe), list(recipe.heads)
     data = build_training(parts.train, recipe)
@@ -119,7 +120,7 @@ def train_parts(
         follow_group(model, data, recipe, parallel)
         return
     validate = build_validation(parts.valid, recipe)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     save_text(json.dumps(recipe_table(recipe), indent=2), out / RESOLVED)
     with (
         open_log(out, tensorboard=tensorboard) as log,

@@ -1,18 +1,15 @@
 """Early stopping on a named metric, as Keras does it.
 
-stop = EarlyStopping(Stopping(monitor="val_loss", patience=10, restore_best=True))
+stop = EarlyStopping(Stopping(monitor="val_loss", patience=10))
 for epoch in epochs:
-    if stop.update(metrics, model):
+    if stop.update(metrics):
         break
-stop.restore(model)
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-
-from torch import Tensor, nn
 
 from classpulse.core.errors import InputError
 
@@ -21,16 +18,16 @@ WORST = {"min": math.inf, "max": -math.inf}  # mode -> a value that any other is
 
 @dataclass(frozen=True, slots=True)
 class Stopping:
-    """When to stop, and with which weights.
+    """When to stop.
 
-    The thesis (seed-thesis.md B.1) has monitor "val_loss", patience 10, restore_best.
+    The thesis (seed-thesis.md B.1) has monitor "val_loss" and patience 10. It goes back to the
+    weights of the best epoch; a run keeps those with the best validation accuracy in any case.
 
     Args:
         monitor: name of the metric.
         mode: "min" or "max", whichever is better.
         patience: epochs in a row without improvement after which to stop; 0 never stops.
         min_delta: an improvement is larger than this.
-        restore_best: keep a copy of the weights of the best epoch.
 
     Raises:
         InputError: another mode, or a negative patience or min_delta.
@@ -40,7 +37,6 @@ class Stopping:
     mode: str = "min"
     patience: int = 0
     min_delta: float = 0.0
-    restore_best: bool = False
 
     def __post_init__(self) -> None:
         check_monitor(self.mode, min_delta=self.min_delta)
@@ -51,9 +47,7 @@ class Stopping:
 class EarlyStopping:
     """Counts the epochs since the best one (`keras.callbacks.EarlyStopping`, Keras 2.10).
 
-    As there the first epoch never stops a run, NaN is no improvement, and before any improvement
-    the weights of the first epoch are the best. Otherwise than there `restore` is the caller's, so
-    a run that reaches its last epoch can have its best weights too.
+    As there the first epoch never stops a run, and NaN is no improvement.
 
     Attributes:
         best, best_epoch: best value so far and its epoch from 1; 0 when there is none.
@@ -66,9 +60,8 @@ class EarlyStopping:
         self.best = WORST[how.mode]
         self.best_epoch = self.epoch = self.wait = 0
         self.stopped = False
-        self._weights: dict[str, Tensor] | None = None
 
-    def update(self, metrics: Mapping[str, float], model: nn.Module) -> bool:
+    def update(self, metrics: Mapping[str, float]) -> bool:
         """Take note of one epoch; True when training should stop.
 
         Raises:
@@ -77,32 +70,21 @@ class EarlyStopping:
         value = read_metric(metrics, self.how.monitor)
         self.epoch += 1
         self.wait += 1
-        better = is_better(value, self.best, mode=self.how.mode, min_delta=self.how.min_delta)
-        if better:
+        if is_better(value, self.best, mode=self.how.mode, min_delta=self.how.min_delta):
             self.best, self.best_epoch, self.wait = value, self.epoch, 0
-        if self.how.restore_best and (better or self._weights is None):
-            self._weights = {name: t.detach().clone() for name, t in model.state_dict().items()}
         self.stopped = 0 < self.how.patience <= self.wait and self.epoch > 1
         return self.stopped
 
-    def restore(self, model: nn.Module) -> bool:
-        """Put the best weights into `model`; False, and nothing done, when none were kept."""
-        if self._weights is None:
-            return False
-        model.load_state_dict(self._weights)
-        return True
-
     def state_dict(self) -> dict[str, Any]:
-        """For a checkpoint: numbers, and the best weights where they are kept."""
+        """For a checkpoint."""
         names = ("best", "best_epoch", "epoch", "wait", "stopped")
-        return {name: getattr(self, name) for name in names} | {"weights": self._weights}
+        return {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state_dict`."""
+        """Go on from `state_dict`, also of a version that kept weights here."""
         self.best, self.best_epoch = float(state["best"]), int(state["best_epoch"])
         self.epoch, self.wait = int(state["epoch"]), int(state["wait"])
         self.stopped = bool(state["stopped"])
-        self._weights = state["weights"]
 
 
 def check_monitor(mode: str, *, min_delta: float) -> None:

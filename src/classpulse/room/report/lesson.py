@@ -14,6 +14,7 @@ from classpulse.page import Table
 from classpulse.room.report import words
 
 Row = Mapping[str, Any]  # one window of the summary, or `overall`
+UNCLEAR = "too few clear readings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +80,24 @@ class Lesson:
         """How to read `clock`."""
         return "h:min" if self.end >= words.HOUR else "min:s"
 
-    def people(self, row: Row) -> str:
-        """Number of people in the aggregate; small groups are not counted out loud."""
-        return words.few(self.k) if row["n"] < self.k else words.count(row["n"])
+    def people(self, row: Row, head: str) -> str:
+        """How many different people count in `head`; small groups are not counted out loud."""
+        if shown(row, head, self.k) is None:
+            return words.few(self.k)
+        return words.count(row["counted"][head]["people"])
 
     def why_hidden(self, rows: Sequence[Row]) -> str:
         """Why values of `rows` are not shown."""
-        small = [row["n"] < self.k for row in rows]
+        small = [row["people"] < self.k for row in rows]
         if all(small):
             return words.few(self.k)
-        return f"{words.few(self.k)} or no clear reading" if any(small) else "no clear reading"
+        return f"{words.few(self.k)} or {UNCLEAR}" if any(small) else UNCLEAR
 
 
 def shown(row: Row, head: str, k: int) -> Mapping[str, Any] | None:
-    """The estimate `head` of a window, or None if its group is smaller than k or it has none."""
+    """The estimate `head` of a window, or None if it has none or too few people count in it."""
+    counted = row["counted"].get(head)
+    if counted is None or min(counted["n"], counted["people"]) < k:
+        return None
     estimate: Mapping[str, Any] | None = row[head]
-    return estimate if row["n"] >= k else None
+    return estimate

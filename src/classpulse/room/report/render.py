@@ -10,6 +10,7 @@ from typing import Any
 
 from classpulse.core.errors import InputError
 from classpulse.page import Card, Table, build_environment
+from classpulse.room.heads import VOTES, told_heads
 from classpulse.room.report import words
 from classpulse.room.report.lesson import Lesson, Row, Section, shown
 from classpulse.room.report.sections import (
@@ -35,6 +36,11 @@ KEYS = (
     "together",
     "caveats",
 )
+HEADINGS = {
+    "state": "Learning states",
+    "emotion": "Facial expressions",
+    VOTES: "Facial expressions",
+}
 NEVER = (  # heading, what follows for every report, for faces, for writing
     (
         "Not what anyone feels, thinks or has learned.",
@@ -174,7 +180,10 @@ def _empty_message(summary: Mapping[str, Any]) -> str:
 def _clipped_windows(summary: Mapping[str, Any]) -> list[Row]:
     """The windows, the last one cut where the analysis ended: an axis must not outlive it."""
     end = summary["overall"]["t1"]
-    return [{**row, "t1": min(row["t1"], max(end, row["t0"]))} for row in summary["windows"]]
+    return [
+        {**row, "t1": min(row["t1"], end) if end > row["t0"] else row["t1"]}
+        for row in summary["windows"]
+    ]
 
 
 def _lead(summary: Mapping[str, Any]) -> str:
@@ -255,9 +264,17 @@ def _engagement_card(overall: Row, lesson: Lesson) -> Card:
         "Engagement",
         words.score(one["value"]),
         f"on a scale from 0 to 1; {words.INTERVAL} {words.score_interval(one)}, "
-        f"{words.plural(overall['n'], 'person', 'people')}.",
+        f"{_group(overall['counted']['engagement'])}.",
         (100 * one["low"], 100 * one["value"], 100 * one["high"]),
     )
+
+
+def _group(counted: Mapping[str, int]) -> str:
+    """Whom a mean over faces is of."""
+    people = words.plural(counted["people"], "person", "people")
+    if counted["n"] == counted["people"]:
+        return people
+    return f"at least {people}, {words.plural(counted['n'], 'face', 'faces')} followed"
 
 
 def _sections(summary: Mapping[str, Any], lesson: Lesson, *, faces: bool) -> list[Section]:
@@ -275,8 +292,10 @@ def _face_sections(summary: Mapping[str, Any], lesson: Lesson) -> list[Section]:
         spaces = summary["spaces"]
         sections = [
             build_engagement(lesson),
-            build_shares(lesson, "state", spaces["state"], "Learning states"),
-            build_shares(lesson, "emotion", spaces["emotion"], "Facial expressions"),
+            *(
+                build_shares(lesson, head, spaces[head], HEADINGS.get(head, words.label(head)))
+                for head in told_heads(spaces)
+            ),
         ]
     sections.append(build_presence(lesson))
     if summary["model"] is not None and summary["counts"]["readings"]:

@@ -7,7 +7,8 @@ from classpulse.page import Table
 from classpulse.room.report import charts, words
 from classpulse.room.report.lesson import Lesson, Panel, Row, Section, shown
 
-ENGAGEMENT_COLUMNS = ("Time", "People", "Engagement", words.INTERVAL)
+PEOPLE = "People, at least"
+ENGAGEMENT_COLUMNS = ("Time", PEOPLE, "Engagement", words.INTERVAL)
 SMALL_TOPS = (0.2, 0.4, 0.6, 0.8, 1.0)  # upper ends of the axis that small multiples share
 
 
@@ -24,7 +25,7 @@ def build_engagement(lesson: Lesson) -> Section:
     axes = build_axes(lesson, 1.0, words.score)
     svg = charts.draw_line(spans, axes, caption, mean=_value(overall))
     rows = tuple(
-        (lesson.span(row), lesson.people(row), *_cells(one, lesson, row, words.score))
+        (lesson.span(row), lesson.people(row, "engagement"), *_cells(one, lesson, row, words.score))
         for row, one in zip(lesson.rows, found, strict=True)
     )
     return Section(
@@ -33,7 +34,7 @@ def build_engagement(lesson: Lesson) -> Section:
         message,
         (Panel("", "", svg, blank=not any(found)),),
         _legend(spans, caption.hidden, overall is not None),
-        Table("Engagement per time window", ("Time", "People", "Engagement", words.INTERVAL), rows),
+        Table("Engagement per time window", ENGAGEMENT_COLUMNS, rows),
     )
 
 
@@ -72,7 +73,7 @@ def build_shares(
         message,
         tuple(panels),
         _legend(spans[names[0]], reason, overall is not None),
-        _shares_table(lesson, found, names, heading),
+        _shares_table(lesson, found, head, names, heading),
     )
 
 
@@ -266,8 +267,7 @@ def _engagement_message(lesson: Lesson, found: Sequence[Row | None]) -> str:
 
 def _shares_message(lesson: Lesson, overall: Row | None, names: Sequence[str], of: str) -> str:
     if overall is None:
-        known = any(row["n"] >= lesson.k for row in lesson.rows)
-        return "Not shown for the lesson as a whole." if known else _nothing(lesson)
+        return _nothing(lesson)
     order = sorted(names, key=lambda name: -overall[name]["value"])
     first, second = order[0], order[1]
     return (
@@ -293,7 +293,7 @@ def _panel_message(lesson: Lesson, label: str, found: Sequence[Row | None], name
 
 
 def _shares_table(
-    lesson: Lesson, found: Sequence[Row | None], names: Sequence[str], heading: str
+    lesson: Lesson, found: Sequence[Row | None], head: str, names: Sequence[str], heading: str
 ) -> Table:
     def cell(one: Row | None, name: str) -> str:
         if one is None:
@@ -301,11 +301,11 @@ def _shares_table(
         return f"{words.percent(one[name]['value'])} ({words.percent_interval(one[name])})"
 
     rows = tuple(
-        (lesson.span(row), lesson.people(row), *(cell(one, name) for name in names))
+        (lesson.span(row), lesson.people(row, head), *(cell(one, name) for name in names))
         for row, one in zip(lesson.rows, found, strict=True)
     )
     return Table(
         f"{heading} per time window: share and {words.INTERVAL}",
-        ("Time", "People", *(words.label(name) for name in names)),
+        ("Time", PEOPLE, *(words.label(name) for name in names)),
         rows,
     )

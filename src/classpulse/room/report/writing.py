@@ -43,7 +43,7 @@ def writing_cards(writing: Mapping[str, Any], k: int) -> list[Card]:
         Card(
             "Texts",
             words.count(counts["texts"]),
-            f"by {people}." if writing["named"] else "The file does not say by whom.",
+            f"by {people}." if writing["named"] else _unsigned(writing["stated_writers"]),
         ),
         Card(
             "Readable texts",
@@ -55,33 +55,55 @@ def writing_cards(writing: Mapping[str, Any], k: int) -> list[Card]:
     if head is None:
         return cards
     if whole is None:
-        return [*cards, Card("Writing", "not shown", f"Reason: {words.few(k)}.")]
+        return [*cards, Card("Writing", "not shown", f"Reason: {_why_hidden(writing, k)}.")]
     first = max(whole, key=lambda name: float(whole[name]["value"]))
     one = whole[first]
     share = f"{words.percent(one['value'])} of the writing ({words.percent_interval(one)})"
-    return [*cards, Card("Writing most often read as", first, f"{share}, every person alike.")]
+    alike = "every person alike" if writing["named"] else "every text without a name alike"
+    return [*cards, Card("Writing most often read as", first, f"{share}, {alike}.")]
+
+
+def _unsigned(stated: int | None) -> str:
+    if stated is None:
+        return "The file does not say by whom."
+    return f"The file does not say by whom; {words.plural(stated, 'person', 'people')}, as stated."
+
+
+def _why_hidden(writing: Mapping[str, Any], k: int) -> str:
+    if writing["named"] or writing["stated_writers"] is not None:
+        return words.few(k)
+    return "the file does not say how many people wrote"
 
 
 def build_together(lesson: Lesson, summary: Mapping[str, Any]) -> Section:
     """Where faces and writing of the same minutes agree, and where they do not."""
     both, writing = summary["together"], summary["writing"]
     texts = {row["t0"]: row for row in writing["windows"]}
-    gaps = [row["disagreement"] for row in both["windows"]]
+    seen = [shown(row, both["heads"]["face"], lesson.k) for row in lesson.rows]
+    read = [
+        shown(texts[row["t0"]], both["heads"]["text"], lesson.k) if row["t0"] in texts else None
+        for row in lesson.rows
+    ]
+    pools = [
+        row if one and other else None
+        for row, one, other in zip(both["windows"], seen, read, strict=True)
+    ]
+    gaps = [pooled and pooled["disagreement"] for pooled in pools]
     spans = [
         charts.Span(row["t0"], row["t1"], gap, note=f"{lesson.span(row)}: {_gap_text(gap)}")
         for row, gap in zip(lesson.rows, gaps, strict=True)
     ]
-    message = _together_message(both)
+    message = _together_message([gap for gap in gaps if gap is not None], both["contested"])
     caption = charts.Caption("together", "Disagreement over time", message, NOBODY)
     rows = tuple(
         (
             lesson.span(row),
-            _top(row["emotion"]),
-            _top(texts.get(row["t0"], {}).get("text-7")),
-            _common(pooled),
-            _gap_text(pooled["disagreement"]),
+            _top(one),
+            _top(other),
+            _common(pooled, both["space"]),
+            _gap_text(gap),
         )
-        for row, pooled in zip(lesson.rows, both["windows"], strict=True)
+        for row, one, other, pooled, gap in zip(lesson.rows, seen, read, pools, gaps, strict=True)
     )
     columns = ("Time", "Faces most often", "Writing most often", "Both together", "Disagreement")
     drawing = charts.draw_bars(spans, build_axes(lesson, 1.0, words.score), caption)
@@ -134,7 +156,7 @@ def _whole(writing: Mapping[str, Any], head: str, k: int) -> Section:
     """Shares of the whole as a table."""
     found = shown(writing["overall"], head, k)
     order = sorted(found or (), key=lambda name: -float(found[name]["value"]) if found else 0.0)
-    message = _whole_message(found, order, k)
+    message = _whole_message(found, order, _why_hidden(writing, k))
     shares = [(name, found[name]) for name in order] if found else []
     rows = tuple(
         (words.label(name), words.percent(one["value"]), words.percent_interval(one))
@@ -145,18 +167,17 @@ def _whole(writing: Mapping[str, Any], head: str, k: int) -> Section:
     return Section(head, HEADINGS[head], message, (), (), table, extra)
 
 
-def _whole_message(found: Row | None, order: Sequence[str], k: int) -> str:
+def _whole_message(found: Row | None, order: Sequence[str], why: str) -> str:
     if found is None:
-        return f"Not shown: {words.few(k)}."
+        return f"Not shown: {why}."
     first, second = (f"{name} ({words.percent(found[name]['value'])})" for name in order[:2])
     return f"Texts were most often read as {first}, then {second}. The file does not say when."
 
 
-def _together_message(both: Mapping[str, Any]) -> str:
-    known = [row for row in both["windows"] if row["disagreement"] is not None]
+def _together_message(known: Sequence[float], contested: float) -> str:
     if not known:
         return f"Not shown in any time window: {NOBODY}."
-    apart = sum(row["disagreement"] > both["contested"] for row in known)
+    apart = sum(gap > contested for gap in known)
     if apart == 0:
         return (
             f"In all {len(known)} windows that have both, faces and writing could be read together."
@@ -178,7 +199,7 @@ def _top(shares: Row | None) -> str:
     return f"{first} ({words.percent(shares[first]['value'])})"
 
 
-def _common(pooled: Mapping[str, Any]) -> str:
-    if pooled["disagreement"] is None:
+def _common(pooled: Row | None, space: str) -> str:
+    if pooled is None or pooled["disagreement"] is None:
         return "not shown"
-    return "they contradict each other" if pooled["text-7"] is None else _top(pooled["text-7"])
+    return "they contradict each other" if pooled[space] is None else _top(pooled[space])

@@ -1,4 +1,4 @@
-"""Chats and transcripts as meeting programs save them: Zoom, Teams, WebVTT, and plain lines.
+"""Chats and transcripts as programs save them: Zoom, Teams, WhatsApp, WebVTT, and plain lines.
 
 What is read of each is in docs/writing.md. Private messages are nobody else's: they are left out
 and counted, as are reactions, which are no writing.
@@ -8,6 +8,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,13 +21,14 @@ from classpulse.room.writing.message import (
     Messages,
     plain_text,
 )
+from classpulse.room.writing.named import check_plain, read_android, read_named
 from classpulse.room.writing.times import Moment, parse_time_at
 from classpulse.text.tables import load_text
 
 HEAD = 300  # characters of a line in which a message may begin: hostile lines cost nothing
 
 _DATE = r"(?:\d{4}-\d{2}-\d{2} )?"
-_AT = rf"(?P<at>{_DATE}\d{{1,2}}:\d{{2}}:\d{{2}})"
+_AT = rf"(?P<at>{_DATE}\d{{1,2}}:\d{{2}}:\d{{2}}(?:[ \u202f]?[AaPp][Mm])?)"
 _ZOOM = re.compile(
     rf"{_AT}\s+From\s+(?P<author>[^:\t]+?)(?:\s+to\s+(?P<to>[^:\t]+?))?\s*:\s?", re.IGNORECASE
 )
@@ -40,7 +42,8 @@ _REACTED = re.compile(r'(reacted to ["\u201c].*|removed a .* reaction from .*)',
 _REPLYING = re.compile(r'replying to ["\u201c].*["\u201d]\s*', re.IGNORECASE)
 _SPAN = r"(?:\d{1,2}:)?\d{2}:\d{2}[.,]\d{3}"
 _CUE = re.compile(rf"({_SPAN})\s+-->\s+{_SPAN}")
-_VOICE = re.compile(r"<v(?:\.[^ >]*)? ([^>]+)>")
+_CUE_ID = re.compile(r"\d{1,9}|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}\S{0,40}")  # by Zoom, by Teams
+_VOICE = re.compile(r"<v(?:\.[^ <>]*)? ([^<>]+)>")
 _NAMED = re.compile(r"([^:]{1,60}): +(.+)", re.DOTALL)
 
 
@@ -54,16 +57,21 @@ class _Start(NamedTuple):
 
 
 def read_chat(path: Path) -> Messages:
-    """Messages of a text file: a Zoom or Teams chat if its lines look like one, else a text a line.
+    """Messages of a text file: a chat if its lines look like one, else a text a line.
 
     Raises:
-        InputError: the file cannot be read or decoded, or a time is none (the line is named).
+        InputError: the file cannot be read or decoded, a time is none (the line is named), or it
+            looks like a chat in a form that is not known.
     """
     lines = load_text(path).splitlines()
     for form in (_ZOOM, _ZOOM_TABS, _BRACKETS):
         starts = [(n, _start(form, line)) for n, line in enumerate(lines, start=1)]
         if any(start for _, start in starts):
             return _gathered(path, starts, lines)
+    chat = read_android(lines, path) or read_named(lines)
+    if chat is not None:
+        return chat
+    check_plain(lines, path)
     found = [Message(n, line.strip()) for n, line in enumerate(lines, start=1) if line.strip()]
     return Messages(tuple(found), Counter())
 
@@ -168,14 +176,22 @@ def _why_left_out(start: _Start, text: str) -> str | None:
 
 
 def _cues(lines: list[str]) -> Iterator[tuple[int, str, str]]:
-    """(line, start time, text) of every cue."""
-    for n, line in enumerate(lines):
-        cue = _CUE.match(line.strip())
-        if cue is None:
-            continue
-        end = next((i for i in range(n + 1, len(lines)) if not lines[i].strip()), len(lines))
+    """(line, start time, text) of every cue, which ends at an empty line or where the next begins.
+
+    A line before a time is the cue's identifier if it looks like one and the first cue has one
+    too: a bare number may be what somebody said.
+    """
+    plain = [line.strip() for line in lines]
+    times = [(n, cue) for n, line in enumerate(plain) if (cue := _CUE.match(line))]
+    numbered = bool(times) and _is_cue_id(plain, times[0][0] - 1)
+    nexts = [n - (numbered and _is_cue_id(plain, n - 1)) for n, _ in times[1:]]
+    for (n, cue), last in zip(times, [*nexts, len(plain)], strict=True):
         at = cue[1] if cue[1].count(":") == 2 else f"0:{cue[1]}"
-        yield n + 1, at, " ".join(lines[n + 1 : end])
+        yield n + 1, at, " ".join(takewhile(bool, plain[n + 1 : last]))
+
+
+def _is_cue_id(lines: list[str], n: int) -> bool:
+    return n > 0 and _CUE_ID.fullmatch(lines[n]) is not None
 
 
 def _deep(item: dict[str, Any], *keys: str) -> Any:

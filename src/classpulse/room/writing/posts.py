@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
+from classpulse.core.defaults import TEXT_MODEL
 from classpulse.core.errors import InputError
 from classpulse.core.records import Utterance
 from classpulse.room.writing.chats import read_chat, read_graph, read_transcript
@@ -14,12 +15,12 @@ from classpulse.room.writing.documents import read_document
 from classpulse.room.writing.message import Message, Messages
 from classpulse.room.writing.tables import read_table
 from classpulse.room.writing.times import DAY, Moment, parse_time
-from classpulse.runtime.text import DEFAULT_TEXT_MODEL
 
 BEFORE = "before the recording"
 AFTER = "after the recording"
 EXCLUDED = "author left out"
 MAX_BYTES = 256 << 20  # a term of a university's forum has a hundredth of that
+LISTED = 10  # names in a message
 LATE = 60.0  # seconds: the chat of a lesson outlives its recording a little
 
 TABLES = (".csv", ".tsv", ".xlsx", ".jsonl", ".ndjson")
@@ -38,21 +39,34 @@ class Writing:
     """What of students' writing belongs to a session.
 
     Args:
-        path: posts or chat, see `SUFFIXES`.
+        path: posts or chat, see `SUFFIXES`; a string or a `Path`.
         start: the time in the file at which the session begins, see `times.KNOWN`; None: with a
             recording 0:00:00, without one the first text.
         columns: ``text``, ``author``, ``time`` -> header of that column of a table.
-        without: names of authors whose texts are left out, the teacher's for example.
+        without: names of authors whose texts are left out, the teacher's for example; capitals do
+            not count.
         model: shipped name or artefact folder.
         keep_texts: also write `texts.csv` with every text and the words that spoke for its label.
+        writers: how many people wrote, for a file that does not name them: without it their texts
+            are read, but not told of as a group.
+
+    Raises:
+        InputError: `writers` is below 1.
     """
 
-    path: Path
+    path: str | Path
     start: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     without: tuple[str, ...] = ()
-    model: str = DEFAULT_TEXT_MODEL
+    model: str = TEXT_MODEL
     keep_texts: bool = False
+    writers: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.writers is not None and self.writers < 1:
+            raise InputError(
+                f"writers = {self.writers} is not possible: give how many people wrote"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +77,38 @@ class Posts:
         utterances: times in seconds of the session; all 0 where `timed` is False.
         lines: of the file, one for each.
         timed: whether the file says when.
-        named: whether it says who. Without names every text is somebody of its own.
+        unnamed: pseudonyms of texts that nobody signed; every one has its own.
         left_out: how many texts are not among them, by reason.
+        writers: how many people wrote, as stated by whoever gave the file; None where nobody did.
     """
 
     utterances: tuple[Utterance, ...]
     lines: tuple[int, ...]
     timed: bool
-    named: bool
+    unnamed: frozenset[str]
     left_out: Mapping[str, int]
+    writers: int | None = None
+
+    @property
+    def named(self) -> bool:
+        """Whether the file says of every text who wrote it."""
+        return not self.unnamed
+
+    @property
+    def most_writers(self) -> int:
+        """How many people may have written: never fewer than are named."""
+        speakers = {one.speaker for one in self.utterances}
+        if self.writers is None:
+            return len(speakers)
+        return max(len(speakers - self.unnamed), min(len(speakers), self.writers))
+
+    def people_among(self, speakers: Collection[str]) -> int:
+        """How many different people these pseudonyms are: as many as are named at least, for all
+        texts without a name may be one person's; with stated `writers` up to that number."""
+        if self.writers is not None:
+            return min(len(speakers), self.writers)
+        named = sum(one not in self.unnamed for one in speakers)
+        return max(named, min(len(speakers), 1))
 
     @property
     def end(self) -> float:
@@ -110,7 +147,7 @@ def load_posts(writing: Writing, *, recorded: float | None = None) -> Posts:
             its texts only, or none of its times falls into the recording.
         MissingExtraError: Excel files need the extra `lab`.
     """
-    path = writing.path
+    path = Path(writing.path)
     messages = _read(path, writing.columns)
     left_out = Counter(messages.left_out)
     kept = _without(messages.found, writing.without, path)
@@ -125,12 +162,15 @@ def load_posts(writing: Writing, *, recorded: float | None = None) -> Posts:
         )
     seconds = _clock(kept, writing.start, recorded, path) if timed else [0.0] * len(kept)
     placed = _placed(kept, seconds, recorded, left_out, path)
+    utterances = tuple(_named(placed))
+    authors = zip(utterances, placed, strict=True)
     return Posts(
-        utterances=tuple(_named(placed)),
+        utterances=utterances,
         lines=tuple(message.line for _, message in placed),
         timed=timed,
-        named=all(message.author is not None for _, message in placed),
+        unnamed=frozenset(one.speaker for one, (_, m) in authors if m.author is None),
         left_out={why: n for why, n in left_out.items() if n},
+        writers=writing.writers,
     )
 
 
@@ -161,14 +201,20 @@ def _read(path: Path, columns: Mapping[str, str]) -> Messages:
 def _without(
     messages: Sequence[Message], names: Collection[str], path: Path
 ) -> tuple[Message, ...]:
-    authors = {message.author for message in messages}
-    unknown = [name for name in names if name not in authors]
+    authors = {_plain_name(message.author): message.author for message in messages}
+    unknown = [name for name in names if _plain_name(name) not in authors]
     if unknown:
-        raise InputError(
-            f"{path}: nobody called {', '.join(unknown)} writes there; give the name as it stands "
-            "in the file"
-        )
-    return tuple(message for message in messages if message.author not in names)
+        there = sorted(author for author in authors.values() if author is not None)
+        more = f" and {len(there) - LISTED} more" if len(there) > LISTED else ""
+        told = f"it has {', '.join(there[:LISTED])}{more}" if there else "it names nobody"
+        raise InputError(f"{path}: nobody called {', '.join(unknown)} writes there; {told}")
+    left_out = {_plain_name(name) for name in names}
+    return tuple(message for message in messages if _plain_name(message.author) not in left_out)
+
+
+def _plain_name(name: str | None) -> str | None:
+    """The name as it is compared: capitals and spaces do not count, a missing one stays None."""
+    return None if name is None else " ".join(name.casefold().split())
 
 
 def _timed(messages: Sequence[Message], path: Path) -> bool:
