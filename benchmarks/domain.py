@@ -15,6 +15,7 @@ import numpy as np
 from classpulse.core.files import save_text
 from classpulse.core.labels import FER2013_7
 from classpulse.core.records import Interval
+from classpulse.lab.commit import source_commit
 from classpulse.lab.data.ckplus import load_ckplus
 from classpulse.lab.data.faces import FaceSet, truth_in
 from classpulse.lab.data.fer2013 import load_fer2013
@@ -23,7 +24,6 @@ from classpulse.lab.evaluate.framing import FramingCost, measure_framing
 from classpulse.lab.evaluate.predictors import FacePredictor, open_predictor, scores_in
 from classpulse.lab.evaluate.resample import interval_of
 from classpulse.lab.evaluate.robustness import RobustnessRow
-from classpulse.lab.export import source_commit
 from classpulse.lab.terminal import step_bar
 from classpulse.runtime.model import OnnxModel
 from classpulse.vision.detect import build_detector

@@ -219,7 +219,7 @@ def time_training(scheme: str, workers: int, compress: str) -> float:
 
 
 def _stamp() -> dict[str, Any]:
-    from classpulse.lab.export import source_commit
+    from classpulse.lab.commit import source_commit
 
     cores = os.cpu_count() or 1
     return {

@@ -16,11 +16,11 @@ from classpulse.core.card import Metric
 from classpulse.core.files import save_text
 from classpulse.core.labels import TEXT_7
 from classpulse.core.records import Interval
+from classpulse.lab.commit import source_commit
 from classpulse.lab.data.corpora import load_parts
 from classpulse.lab.data.source_balance import count_corpora
 from classpulse.lab.data.splits import SEED
 from classpulse.lab.data.texts import TextSet
-from classpulse.lab.export import source_commit
 from classpulse.lab.text.baseline import Tfidf, fit_tfidf
 from classpulse.lab.text.compose import COMPOSITIONS, Parts, source_balanced
 from classpulse.lab.text.judge import judge_labels

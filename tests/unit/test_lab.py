@@ -19,7 +19,7 @@ torch = pytest.importorskip("torch")
 from classpulse.core.card import save_card  # noqa: E402
 from classpulse.core.errors import InputError, ModelError, OutputError  # noqa: E402
 from classpulse.core.labels import FER2013_7, LEARNING_STATE_4  # noqa: E402
-from classpulse.lab import export  # noqa: E402
+from classpulse.lab import commit, export  # noqa: E402
 from classpulse.lab.data.faces import FaceSet, repeated_in, without_blank  # noqa: E402
 from classpulse.lab.export import (  # noqa: E402
     Calibrated,
@@ -631,7 +631,7 @@ def test_a_saved_card_is_found_again(exported: tuple[Any, Path], tmp_path: Path)
 
 def test_without_git_the_commit_is_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert export.source_commit() == "unknown"
+    assert commit.source_commit() == "unknown"
 
 
 def test_the_commit_is_that_of_our_own_source_tree(
@@ -641,10 +641,10 @@ def test_the_commit_is_that_of_our_own_source_tree(
     for words in (("init", "-q"), (*who, "commit", "-q", "--allow-empty", "-m", "first")):
         subprocess.run(("git", *words), cwd=tmp_path, check=True, capture_output=True)
     for place, known in (("src", True), (".venv/lib/python3.13/site-packages", False)):
-        module = tmp_path / place / "classpulse" / "lab" / "export.py"
+        module = tmp_path / place / "classpulse" / "lab" / "commit.py"
         module.parent.mkdir(parents=True)
-        monkeypatch.setattr(export, "__file__", str(module))
-        assert (export.source_commit() != "unknown") == known
+        monkeypatch.setattr(commit, "__file__", str(module))
+        assert (commit.source_commit() != "unknown") == known
 
 
 def test_a_card_is_written_whole_or_not_at_all(

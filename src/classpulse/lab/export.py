@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import subprocess
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -219,17 +218,3 @@ def save_artefact(folder: Path, card: Card) -> None:
     if found != card.sha256:
         raise ModelError(f"{folder}/model.onnx changed while it was measured: export it again")
     save_card(card, folder / "card.json")
-
-
-def source_commit() -> str:
-    """Revision of the source tree, "unknown" outside a checkout of it or without git."""
-    here = Path(__file__).resolve()
-    words = ["git", "rev-parse", "--show-toplevel", "--short", "HEAD"]
-    try:
-        done = subprocess.run(words, cwd=here.parent, capture_output=True, text=True, check=False)
-    except OSError:
-        return "unknown"
-    top, _, commit = done.stdout.strip().partition("\n")
-    # an installed package may lie in the environment of another repository
-    own = done.returncode == 0 and Path(top).resolve() == here.parents[3]
-    return commit if own else "unknown"

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from classpulse.core.card import Head, Metric, ModelCard
+from classpulse.lab.commit import source_commit
 from classpulse.lab.data.faces import FaceSet, repeated_in
 from classpulse.lab.evaluate.gate import fit_gate
 from classpulse.lab.evaluate.metrics import cross_fitted_ece, fit_temperature
@@ -20,7 +21,6 @@ from classpulse.lab.export import (
     export_onnx,
     new_artefact,
     save_artefact,
-    source_commit,
 )
 from classpulse.lab.judge import ece_metric, judge_parts
 from classpulse.lab.models.base import FaceModel

@@ -20,10 +20,11 @@ from classpulse.lab.classic.fit import HEAD, Fitted, Images, Labels, count_learn
 from classpulse.lab.classic.graph import build_graph, check_written
 from classpulse.lab.classic.kinds import PIXELS
 from classpulse.lab.classic.recipe import ClassicRecipe, classic_table
+from classpulse.lab.commit import source_commit
 from classpulse.lab.data.faces import FaceSet
 from classpulse.lab.evaluate.predictors import predict_heads
 from classpulse.lab.evaluate.regression import score_throughput
-from classpulse.lab.export import OPEN_GATE, output_name, save_artefact, source_commit
+from classpulse.lab.export import OPEN_GATE, output_name, save_artefact
 from classpulse.lab.judge import judge_answers
 from classpulse.lab.publish import LIMITS
 from classpulse.lab.train.sources import load_roles

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from classpulse.core.card import ModelCard
 from classpulse.core.errors import InputError
+from classpulse.lab.commit import source_commit
 from classpulse.lab.ensemble.combination import Combination, calibrate
 from classpulse.lab.ensemble.export import About, export_ensemble
 from classpulse.lab.ensemble.members import Member, common_heads, open_members, predict_members
 from classpulse.lab.ensemble.recipe import EnsembleRecipe
 from classpulse.lab.evaluate.metrics import cross_fitted_ece
-from classpulse.lab.export import new_artefact, save_artefact, source_commit
+from classpulse.lab.export import new_artefact, save_artefact
 from classpulse.lab.judge import ece_metric, judge_parts
 from classpulse.lab.train.sources import FaceParts, load_split
 from classpulse.lab.train.targets import HEAD_SPACES, hard_labels

@@ -3,14 +3,17 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from classpulse import __version__
 from classpulse.core.errors import InputError
 from classpulse.core.files import save_texts
 from classpulse.core.labels import LabelSpace
+from classpulse.lab.commit import source_commit
 from classpulse.lab.data.faces import truth_in
 from classpulse.lab.evaluate.classification import reliability_curve
 from classpulse.lab.evaluate.faces import Details, Measured, score_details
@@ -82,6 +85,8 @@ def save_report(
         **asdict(details),
         "robustness": [asdict(row) for row in robustness],
         "facts": {
+            "Made by": f"ClassPulse {__version__}, commit {source_commit()}",
+            "On": f"{datetime.now(UTC):%Y-%m-%d}",
             "SHA-256 of the data": results["data_sha256"] or "none",
             **{f"What {name} is": source for name, source in results["models"].items()},
         },

@@ -14,10 +14,11 @@ from classpulse.core.card import Metric
 from classpulse.core.errors import InputError
 from classpulse.core.files import new_file
 from classpulse.core.text_card import TextCard, TextGate, TextHead, TextSpec
+from classpulse.lab.commit import source_commit
 from classpulse.lab.data.corpora import AnyTexts
 from classpulse.lab.data.texts import MultiTextSet
 from classpulse.lab.evaluate.metrics import cross_fitted_ece, fit_temperature
-from classpulse.lab.export import new_artefact, output_name, save_artefact, source_commit
+from classpulse.lab.export import new_artefact, output_name, save_artefact
 from classpulse.lab.judge import ece_metric
 from classpulse.lab.models.lora import merge_lora
 from classpulse.lab.models.text_base import TextModel
