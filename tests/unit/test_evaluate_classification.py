@@ -24,6 +24,7 @@ from classpulse.lab.evaluate.resample import (
     accuracy_of,
     bootstrap_counts,
     count_confusion,
+    draw_clustered,
     draw_confusions,
     draw_paired,
     interval_of,
@@ -97,6 +98,24 @@ def test_paired_tables_are_of_the_same_rows() -> None:
     right, wrong = draw_paired(truth, truth, other, 4, seed=0, resamples=50)
     np.testing.assert_array_equal(right.sum(axis=2), wrong.sum(axis=2))  # the same truths
     assert (accuracy_of(right) == 1).all() and (accuracy_of(wrong) == 0).all()
+
+
+def test_people_are_drawn_whole() -> None:
+    random = np.random.default_rng(3)
+    truth, right = random.integers(0, 4, 300), random.random(300) < 0.7
+    predicted = np.where(right, truth, (truth + 1) % 4)
+    copies, people = np.repeat([truth, predicted], 3, axis=1), np.repeat(np.arange(300), 3)
+    spread = {
+        "people": accuracy_of(draw_clustered(*copies, people, 4, seed=0)).std(),
+        "rows": accuracy_of(draw_confusions(count_confusion(*copies, 4), seed=0)).std(),
+        "once": accuracy_of(draw_clustered(truth, predicted, np.arange(300), 4, seed=0)).std(),
+    }
+    assert spread["people"] == pytest.approx(spread["once"], rel=0.1)  # copies tell nothing new
+    assert spread["people"] == pytest.approx(3**0.5 * spread["rows"], rel=0.1)
+    first, second = draw_paired(*copies, copies[0], 4, seed=0, resamples=1500, clusters=people)
+    assert len(first) == 1500 and (accuracy_of(second) == 1).all()
+    assert (first.sum(axis=(1, 2)) == 900).all()
+    assert accuracy_of(first).std() == pytest.approx(spread["people"], rel=0.1)
 
 
 def test_interval_leaves_undefined_draws_out_and_holds_its_value() -> None:

@@ -11,6 +11,7 @@ from classpulse.core.errors import ShapeError
 from classpulse.core.records import Interval
 from classpulse.lab.evaluate.classification import labeled_confusion, labeled_rows
 from classpulse.lab.evaluate.resample import (
+    Clusters,
     Labels,
     Values,
     accuracy_of,
@@ -108,6 +109,7 @@ def compare_models(
     k: int,
     *,
     method: Method = "mid-p",
+    clusters: Clusters | None = None,
     seed: int = 0,
 ) -> Comparison:
     """Differences of accuracy and macro F1 by a paired bootstrap, and McNemar's test.
@@ -115,13 +117,15 @@ def compare_models(
     Args:
         truth: (n,) labels in 0..k-1, -1 for no label.
         first, second: (n,) predictions in 0..k-1 for the same rows.
-        method: of McNemar's test.
+        method: of McNemar's test, which takes rows for independent.
+        clusters: (n,) that the bootstrap draws whole, as people.
         seed: of the bootstrap.
     """
     known = labeled_rows(truth, k, first, second)
     truth, first, second = truth[known], first[known], second[known]
     counts = [labeled_confusion(truth, predicted, k) for predicted in (first, second)]
-    drawn = draw_paired(truth, first, second, k, seed=seed)
+    whole = None if clusters is None else clusters[known]
+    drawn = draw_paired(truth, first, second, k, seed=seed, clusters=whole)
     metrics = {"accuracy": accuracy_of, "macro_f1": macro_f1_of}
     accuracy, macro_f1 = (
         difference_of(name, float(of(counts[0])), float(of(counts[1])), of(drawn[0]) - of(drawn[1]))

@@ -144,7 +144,16 @@ def _evaluate_kind(measured: Measured, space: LabelSpace) -> dict[str, Any]:
         truth_in(measured.faces, space),
         space,
         temperature=measured.temperatures.get(space.name, 1.0),
+        people=_people(measured.faces),
     )
+
+
+def _people(faces: FaceSet) -> NDArray[np.str_] | None:
+    """(n,) who is in each picture, or None where no set says; somebody unknown is nobody else."""
+    if faces.subject is None:
+        return None
+    alone = np.char.add("row ", np.arange(len(faces)).astype(np.str_))
+    return np.where(faces.subject == "", alone, faces.subject)
 
 
 def compare_scores(
@@ -154,6 +163,7 @@ def compare_scores(
     space: LabelSpace,
     *,
     temperature: float,
+    people: NDArray[np.str_] | None = None,
 ) -> dict[str, Any]:
     """Plain values: the first model's numbers, its rivals', and paired tests against them.
 
@@ -162,18 +172,22 @@ def compare_scores(
         answers: their scores in `space`; None of a rival that does not answer in it.
         truth: (n,) labels, -1 where there is none.
         temperature: inside the first model's scores.
+        people: (n,) who is in each row; if known, intervals resample people, not rows.
     """
     scores = answers[0]
     assert scores is not None  # `choose_kinds` saw to it
-    plain = _plain(evaluate_scores(scores, truth, temperature=temperature), space)
+    first = evaluate_scores(scores, truth, temperature=temperature, clusters=people)
+    plain = _plain(first, space)
+    if people is not None:
+        plain["people"] = len(np.unique(people[truth >= 0]))
     rivals = {
-        name: (other, evaluate_scores(other, truth))
+        name: (other, evaluate_scores(other, truth, clusters=people))
         for name, other in zip(names[1:], answers[1:], strict=True)
         if other is not None
     }
     plain["rivals"] = {name: _plain(result, space) for name, (_, result) in rivals.items()}
     plain["comparisons"] = {
-        name: asdict(compare_models(truth, scores.top, other.top, len(space)))
+        name: asdict(compare_models(truth, scores.top, other.top, len(space), clusters=people))
         for name, (other, _) in rivals.items()
     }
     return plain
@@ -270,9 +284,11 @@ def describe_evaluation(results: dict[str, Any]) -> str:
         for name in rivals:
             lines += _rival_lines(width, kind, name, one)
     for kind, one in results["kinds"].items():
+        people = f"; intervals by {one['people']} people" if "people" in one else ""
         lines += [
             "",
-            f"{kind}: ECE {one['ece_uncalibrated']:.4f} before temperature, {one['ece']:.4f} after",
+            f"{kind}: ECE {one['ece_uncalibrated']:.4f} before temperature, {one['ece']:.4f} after"
+            f"{people}",
             " " * 12 + "".join(f"{label[:9]:>10}" for label in one["labels"]) + "   (predicted)",
         ]
         for label, row in zip(one["labels"], one["confusion"], strict=True):

@@ -10,8 +10,10 @@ from classpulse.core.errors import ShapeError
 from classpulse.core.records import Interval, Scores
 from classpulse.lab.evaluate.resample import (
     RESAMPLES,
+    Clusters,
     accuracy_of,
     count_confusion,
+    draw_clustered,
     draw_confusions,
     interval_of,
     macro_f1_of,
@@ -44,7 +46,12 @@ class Evaluation:
 
 
 def evaluate_scores(
-    scores: Scores, truth: NDArray[np.int64], *, temperature: float = 1.0, seed: int = 0
+    scores: Scores,
+    truth: NDArray[np.int64],
+    *,
+    temperature: float = 1.0,
+    clusters: Clusters | None = None,
+    seed: int = 0,
 ) -> Evaluation:
     """Evaluate probabilities against labels.
 
@@ -52,6 +59,7 @@ def evaluate_scores(
         scores: n rows over k labels.
         truth: (n,) labels; rows with -1 have none and are left out.
         temperature: that is already inside `scores`, to tell what it changed.
+        clusters: (n,) whose rows are alike, as people: intervals resample them whole.
         seed: of the bootstrap.
 
     Raises:
@@ -66,7 +74,11 @@ def evaluate_scores(
     predicted = probs.argmax(axis=1)
     k = len(scores.space)
     confusion = count_confusion(truth, predicted, k)
-    draws = draw_confusions(confusion, seed=seed)
+    draws = (
+        draw_confusions(confusion, seed=seed)
+        if clusters is None
+        else draw_clustered(truth, predicted, clusters[known], k, seed=seed)
+    )
     return Evaluation(
         n=len(truth),
         accuracy=interval_of(float(accuracy_of(confusion)), accuracy_of(draws)),

@@ -24,7 +24,8 @@ LIMITS = (
 TERMS = (
     (
         "Interval",
-        "95 % percentile bootstrap over the rows, 1,000 resamples (differences: 10,000).",
+        "95 % percentile bootstrap, 1,000 resamples (differences: 10,000) of the rows, or for the "
+        "headline and the comparison of models of whole people where the data say who is who.",
     ),
     (
         "Macro F1",

@@ -20,6 +20,7 @@ CHUNK = 50  # resamples at a time: (50, n) counts stay small for any data set he
 Labels = NDArray[np.int64]
 Counts = NDArray[np.int64]
 Values = NDArray[np.float64]
+Clusters = NDArray[np.str_] | NDArray[np.int64]
 
 
 def interval_of(value: float, draws: Values) -> Interval:
@@ -75,6 +76,45 @@ def draw_confusions(confusion: Counts, *, seed: int, resamples: int = RESAMPLES)
     return flat.reshape(resamples, *confusion.shape)
 
 
+def draw_clustered(
+    truth: Labels, predicted: Labels, clusters: Clusters, k: int, *, seed: int
+) -> Counts:
+    """(RESAMPLES, k, k) confusion matrices of resamples of whole clusters.
+
+    Rows of one person are alike, so that resamples of rows would make intervals too narrow (Davison
+    and Hinkley 1997, section 3.8).
+
+    Args:
+        truth, predicted: (n,) labels in 0..k-1.
+        clusters: (n,) what each row belongs to, as people.
+    """
+    cells, places = np.unique(truth * k + predicted, return_inverse=True)
+    draws = _draw_cells(places, len(cells), clusters, seed=seed, resamples=RESAMPLES)
+    whole = np.zeros((RESAMPLES, k * k), dtype=np.int64)
+    whole[:, cells] = draws
+    return whole.reshape(-1, k, k)
+
+
+def _draw_cells(
+    places: Labels, count: int, clusters: Clusters | None, *, seed: int, resamples: int
+) -> Values:
+    """(resamples, count) how many rows of each cell a resample of rows, or of clusters, has."""
+    random = np.random.default_rng(seed)
+    if clusters is None:
+        n = len(places)
+        shares = np.bincount(places, minlength=count) / n
+        return random.multinomial(n, shares, size=resamples).astype(np.float64)
+    names, members = np.unique(clusters, return_inverse=True)
+    table = np.zeros((len(names), count))
+    np.add.at(table, (members, places), 1)
+    even = np.full(len(names), 1 / len(names))
+    parts = [
+        random.multinomial(len(names), even, size=min(RESAMPLES, resamples - start)) @ table
+        for start in range(0, resamples, RESAMPLES)
+    ]
+    return np.concatenate(parts)
+
+
 def draw_paired(
     truth: Labels,
     first: Labels,
@@ -83,19 +123,20 @@ def draw_paired(
     *,
     seed: int,
     resamples: int = PAIRED_RESAMPLES,
+    clusters: Clusters | None = None,
 ) -> tuple[Counts, Counts]:
     """Confusion matrices of two predictors on the same resamples of rows.
 
     Args:
         truth, first, second: (n,) labels in 0..k-1 of the same rows.
+        clusters: (n,) to be drawn whole, as in `draw_clustered`; None draws rows.
 
     Returns:
         Two (resamples, k, k) arrays.
     """
     code = (truth * k + first) * k + second
-    cells, counts = np.unique(code, return_counts=True)
-    random = np.random.default_rng(seed)
-    draws = random.multinomial(len(truth), counts / len(truth), size=resamples).astype(np.float64)
+    cells, places = np.unique(code, return_inverse=True)
+    draws = _draw_cells(places, len(cells), clusters, seed=seed, resamples=resamples)
     both = []
     for predicted in (cells // k % k, cells % k):
         place = np.zeros((len(cells), k * k))  # float: integers have no fast matrix product
