@@ -504,6 +504,19 @@ def test_a_rival_with_the_name_of_the_model_is_measured(
     assert found["model"] == "new" and list(found["rivals"]) == ["tiny"]
 
 
+def test_a_corpus_is_evaluated_in_the_labels_of_the_head(tmp_path: Path, command: Any) -> None:
+    corpus = tmp_path / "lines.csv"
+    corpus.write_text("Texto,Emoción\nExcuse me.,neutral\nI am so glad.,happy\nGo away!,angry\n")
+    model = write_text_artefact(tmp_path / "tiny")
+    result = command("evaluate", model, corpus, "--labels", "text-5", "--json")
+    assert result.code == 0, result.err
+    found = json.loads(result.out)
+    assert (found["n"], found["space"]) == (2, "text-5")  # nothing leads from neutral to the five
+    corpus.write_text("Speech,Mood\nExcuse me.,neutral\n")
+    result = command("evaluate", model, corpus, "--labels", "text-5")
+    assert result.code == 3 and "Texto, Emoción (iemocap)" in result.err
+
+
 @pytest.mark.parametrize(
     "words",
     [

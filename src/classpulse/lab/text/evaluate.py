@@ -11,12 +11,14 @@ import numpy as np
 from classpulse.core.errors import InputError
 from classpulse.core.records import Scores
 from classpulse.core.text_card import TextHead
-from classpulse.lab.data.corpora import hash_texts, load_texts
+from classpulse.lab.data.contents import find_reader
+from classpulse.lab.data.corpora import CORPORA, hash_texts, load_texts
 from classpulse.lab.data.splits import find_part
 from classpulse.lab.data.text_readers import load_goemotions, load_labelled_texts
 from classpulse.lab.data.texts import MultiTextSet, TextSet
 from classpulse.lab.evaluate.faces import compare_scores, describe_evaluation
 from classpulse.lab.evaluate.regression import score_throughput
+from classpulse.lab.text.compose import single, to_space
 from classpulse.lab.text.heads import MULTI
 from classpulse.lab.text.judge import judge_set
 from classpulse.runtime.text import OnnxTextModel
@@ -32,8 +34,8 @@ def evaluate_texts(
 
     Args:
         specs: shipped names or artefact folders.
-        path: CSV, TSV, .xlsx or JSON lines with the columns text and label; for
-            "goemotions" a .tsv as its authors publish it.
+        path: CSV, TSV, .xlsx or JSON lines with the columns text and label, or a corpus of
+            `CORPORA` in one file; for "goemotions" a .tsv as its authors publish it.
         labels: head to ask, one; the first of the model whose labels are those of the file.
         split: ``manifest.json:part`` of `classpulse data split`; None is the whole file.
 
@@ -108,7 +110,7 @@ def _labelled(model: OnnxTextModel, path: Path, wanted: str | None) -> tuple[Tex
     """The head to ask and the texts in its labels."""
     if wanted is not None:
         return model.card.head(wanted), _load(path, model.card.head(wanted))
-    given = load_texts(path, "texts")
+    given = load_texts(path, find_reader(path))
     for head in model.card.heads:
         if head.exclusive and set(given.space.names) <= set(head.label_space.names):
             return head, _load(path, head)
@@ -119,7 +121,9 @@ def _labelled(model: OnnxTextModel, path: Path, wanted: str | None) -> tuple[Tex
 
 
 def _load(path: Path, head: TextHead) -> TextSet:
-    """Texts with labels of the head, by name or by number."""
+    """Texts with labels of the head, by name or by number; a corpus in those that it leads to."""
+    if (corpus := find_reader(path)) in CORPORA and corpus != "texts":
+        return to_space(single({corpus: load_texts(path, corpus)}, corpus), head.label_space)
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     return load_labelled_texts(path, space=head.label_space, delimiter=delimiter)
 
