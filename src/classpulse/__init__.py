@@ -11,16 +11,18 @@ Expressions are not feelings, and the law limits this use in schools: read the R
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Session", "Writing", "__version__", "analyze", "watch"]
+__all__ = ["Privacy", "Session", "Writing", "__version__", "analyze", "watch"]
 
 if TYPE_CHECKING:
     from classpulse.room.analyze import Session, analyze
     from classpulse.room.pipeline import watch
+    from classpulse.room.privacy import Privacy
     from classpulse.room.writing.posts import Writing
 
 _HOMES = {
     "analyze": "classpulse.room.analyze",
     "Session": "classpulse.room.analyze",
+    "Privacy": "classpulse.room.privacy",
     "watch": "classpulse.room.pipeline",
     "Writing": "classpulse.room.writing.posts",
 }

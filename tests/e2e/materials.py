@@ -266,6 +266,12 @@ def two_people(folder: Path) -> None:
     write_picture(folder / "two.jpg", np.hstack([portrait(), portrait()[:, ::-1]]))
 
 
+def two_portraits(folder: Path) -> None:
+    (folder / "class").mkdir()
+    for name in ("img1.jpg", "img2.jpg"):
+        write_picture(folder / "class" / name, portrait())
+
+
 def scores(text: str | bytes) -> Callable[[Path], object]:
     return raw("scores.csv", text if isinstance(text, bytes) else text.encode())
 

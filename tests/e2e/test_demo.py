@@ -80,8 +80,8 @@ class TestSession:
         assert set(table["emotion"][silent]) == {""}
 
     def test_says_first_that_two_people_are_shown(self, demo_session: Session) -> None:
-        assert demo_session.summary["caveats"][0] == demo.CAVEAT
-        assert len(demo_session.summary["caveats"]) > 1
+        assert demo_session.summary["notice"] == demo.NOTICE
+        assert demo.NOTICE not in demo_session.summary["caveats"]
 
 
 class TestFiles:
@@ -109,7 +109,7 @@ class TestFiles:
     ) -> None:
         page = (demo_folder / "report.html").read_text(encoding="utf-8")
         gauge = demo_session.summary["overall"]["engagement"]
-        assert demo.CAVEAT in page
+        assert page.index(demo.NOTICE) < page.index("Read this first</h2>")
         assert "Engagement" in page and f"{gauge['value']:.2f}" in page
 
     def test_report_is_self_contained(self, demo_folder: Path) -> None:

@@ -21,7 +21,13 @@ from classpulse.core.records import Interval, Reading, Scores
 from classpulse.engage.columns import read_columns
 from classpulse.engage.score import DEFAULT, PAPER, PRESETS, get_preset, interval_of
 from classpulse.engage.smooth import Smoother
-from classpulse.engage.windows import MIN_GROUP, WindowAggregator, suggest_window, t95
+from classpulse.engage.windows import (
+    MIN_GROUP,
+    WindowAggregator,
+    find_window,
+    suggest_window,
+    t95,
+)
 
 EXAMPLE = {  # the paper's worked example
     "happiness": [0.8, 0.4, 0.5, 0.9],
@@ -490,3 +496,22 @@ def test_a_bad_table_is_explained(tmp_path: Path, content: str | bytes, message:
 def test_a_table_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="cannot read"):
         read_columns(tmp_path / name, ("a",))
+
+
+@pytest.mark.parametrize(
+    ("writers", "every", "seconds"),
+    [(24, 10.0, 60.0), (9, 30.0, 300.0), (9, 170.0, 900.0), (4, 10.0, None), (24, 600.0, None)],
+)
+def test_the_window_in_which_enough_people_write(
+    writers: int, every: float, seconds: float | None
+) -> None:
+    said = [(every * i, f"W{i % writers}") for i in range(int(2640 / every) + 1)]
+    found = find_window(said, end=2640.0, k=5, people_among=len)
+    assert found == seconds
+
+
+def test_a_window_that_would_be_one_of_too_many_is_not_found() -> None:
+    said = [(float(i), f"W{i % 5}") for i in range(7200)]
+    assert find_window(said, end=7200.0, k=5, people_among=len) == 120.0
+    assert find_window(said, end=7200.0, k=5, people_among=lambda group: 1) is None
+    assert find_window([], end=0.0, k=5, people_among=len) is None

@@ -28,7 +28,7 @@ from classpulse.core.errors import InputError, ModelError, OutputError, PrivacyE
 from classpulse.core.labels import FER2013_7, LEARNING_STATE_4
 from classpulse.core.records import Faces, Frame, Reading, Scores
 from classpulse.engage.score import LinearEngagement, preset_text
-from classpulse.room import pipeline
+from classpulse.room import pipeline, video
 from classpulse.room.analyze import Progress, analyze
 from classpulse.room.pipeline import Observation, watch
 from classpulse.room.privacy import Privacy
@@ -628,8 +628,48 @@ def test_faces_in_the_annotated_video_are_blurred(stage: Stage) -> None:
 
 
 def test_faces_are_shown_only_when_asked(stage: Stage) -> None:
-    first = video_of_noise(stage, show_faces=True)
+    first = video_of_noise(stage, show_faces=True, privacy=Privacy(consent="forms 1 to 6"))
     assert detail(first[90:150, 110:170]) > 0.5 * detail(first[:40, :60])
+
+
+@pytest.mark.parametrize(
+    ("privacy", "told"),
+    [
+        (None, "--show-faces needs --consent REFERENCE"),
+        (Privacy("eu-school", consent="form 12"), "--show-faces is not possible with .* eu-school"),
+    ],
+)
+def test_faces_are_not_shown_without_consent(
+    stage: Stage, privacy: Privacy | None, told: str
+) -> None:
+    with pytest.raises(PrivacyError, match=told):
+        stage.run(annotate=True, show_faces=True, privacy=privacy)
+    assert stage.names() == []
+
+
+@pytest.mark.parametrize(("people", "privacy"), [(6, None), (1, ALONE)])
+def test_a_state_stands_beside_a_single_subject_only(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, people: int, privacy: Privacy | None
+) -> None:
+    drawn: list[tuple[str, bool]] = []
+    monkeypatch.setattr(
+        video, "draw_face", lambda image, box, label, sure: drawn.append((label, sure))
+    )
+    stage.find = always(*[(10 + 100.0 * (i % 3), 20 + 110.0 * (i // 3)) for i in range(people)])
+    stage.run(annotate=True, privacy=privacy)
+    states = {line["state"] for line in stage.lines()} - {""}
+    labels = {label for label, _ in drawn}
+    if people == 1:
+        assert labels == {f"S01 {state}" for state in states} and states
+    else:
+        assert labels == {f"S{i:02d}" for i in range(1, 7)}
+        assert all(sure for _, sure in drawn)
+
+
+def test_a_second_face_ends_a_session_of_ones_own_camera(stage: Stage) -> None:
+    with pytest.raises(PrivacyError, match=r"one's own face .* 6 faces .* without --profile own"):
+        stage.run(privacy=Privacy("own-camera"))
+    assert stage.names() == []
 
 
 def test_unconfirmed_faces_are_blurred_too(stage: Stage) -> None:

@@ -89,9 +89,22 @@ def test_only_the_profile_of_schools_in_the_eu_forbids_face_emotions() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["research", "eu-school"])
-def test_the_text_of_a_profile_names_the_law(name: str) -> None:
-    assert "2024/1689" in PROFILES[name].text
+@pytest.mark.parametrize("name", sorted(PROFILES))
+def test_the_text_of_a_profile_names_the_law_first(name: str) -> None:
+    law, _, stated = PROFILES[name].text.partition(" This session was run under the profile ")
+    assert law.startswith("In schools") and "Article 5(1)(f)" in law and law.endswith("reasons.")
+    assert stated.startswith(f'"{name}": ') and stated.endswith(".")
+
+
+def test_a_camera_of_ones_own_is_for_one_person() -> None:
+    own = Privacy("own-camera")
+    assert own.alone and own.group == 5
+    with pytest.raises(PrivacyError, match=r"own face and writing, but 2 .*--profile own-camera"):
+        own.check_present([build_reading("S01"), build_reading("S02")], 3.0)
+    with pytest.raises(PrivacyError, match="more than one picture shows a face"):
+        own.check_pictures(2)
+    with pytest.raises(PrivacyError, match="but 2 people write"):
+        own.check_writers(2)
 
 
 def test_the_rules_are_those_of_the_profile() -> None:

@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 
 from classpulse.core.errors import InputError
+from classpulse.room.privacy import PROFILES
 from classpulse.room.report import charts, words
+from classpulse.room.report.lesson import fill_gaps, is_empty
 from classpulse.room.report.render import render_report
+from classpulse.room.report.writing import writing_cards
 from classpulse.room.summary import FORMAT
 
 EMOTIONS = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
@@ -104,13 +107,12 @@ def build(
             "duration": duration,
             "every": 0.5,
             "window": window,
+            "window_why": "length",
             "frames": round(duration * 2),
             "complete": True,
             "channels": ["face"],
             "profile": "research" if model else "eu-school",
-            "profile_text": "This session ran as research with the consent of all participants."
-            if model
-            else "This profile counts faces and does not estimate expressions.",
+            "profile_text": PROFILES["research" if model else "eu-school"].text,
             "k": k,
             "single_subject": False,
             "consent": "study 17, forms of November 3",
@@ -130,6 +132,7 @@ def build(
         "windows": rows,
         "writing": None,
         "together": None,
+        "notice": None,
         "caveats": ["The camera saw two thirds of the room."],
     }
 
@@ -401,7 +404,10 @@ def test_windows_below_k_are_hatched_and_say_so() -> None:
     html = page("lesson")
     engagement = html[html.index('id="engagement-h"') : html.index('id="state-h"')]
     assert engagement.count('class="hidden"') == 3  # three runs of hidden windows
-    assert engagement.count("<td>not shown</td><td>fewer than 5 people</td>") == 6
+    assert engagement.count("<td>not shown</td><td>fewer than 5 people</td>") == 5
+    assert engagement.count('class="nobody"') == 1  # the last: nothing is withheld there
+    assert engagement.count("<td>\u2013</td><td>nobody seen</td>") == 1
+    assert 'class="swatch nobody"' in engagement
     assert "not shown: fewer than 5 people" in engagement
     rows = re.findall(r'<th scope="row">(14:00.15:00)</th>(.*?)</tr>', engagement)
     assert rows and not re.search(r"\d\.\d|%", rows[0][1])
@@ -513,6 +519,60 @@ def test_interruption_and_demonstration_have_a_banner() -> None:
     assert "Demonstration with one person." in page("single_subject")
     assert "Groups only." not in page("single_subject")
     assert 'class="banner"' not in page("lesson")
+    shown = lesson() | {"notice": "Photographs, not people."}
+    html = render_report(shown)
+    assert html.index("Photographs, not people.") < html.index('id="first"')
+
+
+def test_the_law_comes_first_in_whole_sentences() -> None:
+    text = Reader(page("lesson")).text
+    box = text[text.index("Read this first The law") :].removeprefix("Read this first ")
+    assert box.startswith("The law sets limits. In schools and at work")
+    assert 'profile "research": whoever ran it states that it is research' in box
+
+
+def test_the_mean_is_drawn_where_something_is_shown_only() -> None:
+    html = page("lesson")
+    engagement = html[html.index('id="engagement-h"') : html.index('id="state-h"')]
+    assert engagement.count('<line class="mean"') == 3  # between three regions that show nothing
+
+
+def test_a_report_that_counts_faces_speaks_of_nothing_else() -> None:
+    text = Reader(page("counting_only")).text
+    assert "Engagement" not in text and "shaded bands" not in text and "Groups only." not in text
+    assert "Not who was there." in text
+
+
+def test_how_often_the_model_is_right_is_said_in_words_first() -> None:
+    text = Reader(page("lesson")).text
+    assert "How often the model is right, on test pictures Of 100 test pictures" in text
+    assert "about 69 as people named them and about 31 otherwise" in text
+    assert "never seen" not in text
+
+
+def test_gaps_between_windows_are_windows_without_anybody() -> None:
+    rows = [row(60.0, 120.0, 6), row(180.0, 200.0, 6)]
+    filled = fill_gaps(rows, 300.0)
+    assert [(one["t0"], one["t1"]) for one in filled] == [
+        (0, 60), (60, 120), (120, 180), (180, 200), (200, 300)
+    ]  # fmt: skip
+    assert [is_empty(one) for one in filled] == [True, False, True, False, True]
+    assert fill_gaps(rows[:1], 120.0)[1:] == rows[:1] and fill_gaps([], 0.0) == []
+
+
+@pytest.mark.parametrize(("low", "big"), [(0.3, "happy"), (0.02, "no emotion stood out")])
+def test_an_emotion_near_nothing_gets_no_headline(low: float, big: str) -> None:
+    whole = row(0.0, 60.0, 6)
+    whole["counted"]["text-7"] = {"n": 6, "people": 6}
+    whole["text-7"] = {
+        "happy": {"value": 0.36, "low": low, "high": 0.73},
+        "sad": estimate(0.1, 0.1),
+    }
+    counts = {"texts": 9, "abstained": 0, "writers": 6}
+    writing = {"counts": counts, "overall": whole, "named": True, "spaces": {"text-7": ["happy"]}}
+    found = writing_cards(writing, 5)[-1]
+    assert found.big == big and "36\u00a0%" in found.text and "counts equally" in found.text
+    assert found.quiet == (big != "happy")
 
 
 def test_headline_numbers_are_spelled_for_people() -> None:

@@ -205,6 +205,18 @@ def test_a_first_line_may_be_long(tmp_path: Path) -> None:
     assert len(load(tmp_path, "p.jsonl", line).utterances) == 1
 
 
+def test_a_name_is_left_out_in_capitals_or_not(tmp_path: Path) -> None:
+    rows = "\n".join(f"Person {i:02d},text" for i in range(12))
+    posts = load(
+        tmp_path, "p.csv", f"author,text\nMs Hopper,hello\n{rows}\n", without=("ms  HOPPER",)
+    )
+    assert posts.left_out == {"author left out": 1} and len(posts.utterances) == 12
+    with pytest.raises(InputError, match=r"nobody called Eve .* Person 09 and 2 more$"):
+        load(tmp_path, "p.csv", f"author,text\n{rows}\n", without=("Eve",))
+    with pytest.raises(InputError, match="nobody called Eve writes there; it names nobody"):
+        load(tmp_path, "p.txt", "hello there\n", without=("Eve",))
+
+
 def test_the_teacher_can_be_left_out(tmp_path: Path) -> None:
     posts = load(tmp_path, "chat.txt", ZOOM, without=("Ms Hopper",))
     assert len(posts.utterances) == 3 and posts.left_out["author left out"] == 1

@@ -3,7 +3,9 @@
 import copy
 import csv
 import json
+import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from builders import FakeModel
 from stage import Stage
 from text_artefacts import KNOWN, build_text_card, write_text_artefact
 
+import classpulse
 from classpulse.core.card import Metric
 from classpulse.core.errors import InputError, LabelError, PrivacyError
 from classpulse.core.labels import GOEMOTIONS_28, TEXT_7
@@ -241,6 +244,51 @@ def test_chat_and_faces_share_a_clock(stage: Stage, tmp_path: Path) -> None:
     assert part.count("<td>not shown</td>" * 3) == part.count('<th scope="row">') > 0
 
 
+def test_a_chat_beside_a_lesson_has_the_axis_of_the_lesson(stage: Stage) -> None:
+    """Windows without a text are not hatched: nothing is withheld of them."""
+    chat = stage.out.parent / "chat.txt"
+    chat.write_text("\n".join(f"0:00:01\tPerson {n}:\tI am lost" for n in range(4)))
+    session = stage.run(chat=chat, window=0.5)
+    rows = session.summary["writing"]["windows"]
+    page = (stage.out / "report.html").read_text()
+    part = page[page.index('id="text-7-h"') :].partition("</article>")[0]
+    assert [row["t0"] for row in rows] == [1.0]
+    assert part.count('class="nobody"') == 2 and part.count('class="hidden"') == 1
+    assert 'class="mean"' not in part and "nobody wrote" in part
+    assert f"from 0:00 to 0:0{session.summary['session']['duration']:.0f}" in part
+
+
+def test_the_window_of_writing_follows_from_who_writes(tmp_path: Path) -> None:
+    path = tmp_path / "chat.txt"
+    lines = [f"{t // 3600}:{t // 60 % 60:02d}:{t % 60:02d}\tP {t // 30 % 9}:\tI am lost"
+             for t in range(0, 2640, 30)]  # fmt: skip
+    path.write_text("\n".join(lines))
+    chosen = analyze(path, out=tmp_path / "out").summary["session"]
+    assert (chosen["window"], chosen["window_why"]) == (300.0, "writers")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "5\u00a0min: the shortest in which 5\u00a0people write in half of the windows" in page
+    asked = analyze(path, window=60.0).summary["session"]
+    assert (asked["window"], asked["window_why"]) == (60.0, "given")
+    few = analyze(path, privacy=Privacy(k=30)).summary["session"]
+    assert (few["window"], few["window_why"]) == (900.0, "length")
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_the_python_of_the_docs_runs(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_posts(tmp_path)
+    lines = [f"14:05:0{t} From Person {n} to Everyone: I am lost" for t in (0, 1) for n in range(6)]
+    (tmp_path / "chat.txt").write_text("\n".join(lines))
+    page = Path(__file__).parents[2] / "docs" / "writing.md"
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    monkeypatch.setattr(classpulse, "analyze", partial(analyze, detector="fake"))
+    for block in blocks:
+        exec(block.replace('Writing("chat.txt"', 'Writing(kind("chat.txt")'), {"kind": kind})
+    assert blocks and "writing" in json.loads((tmp_path / "result" / "summary.json").read_text())
+
+
 def test_two_files_of_writing_are_refused(tmp_path: Path) -> None:
     path = write_posts(tmp_path)
     with pytest.raises(InputError, match="is writing itself"):
@@ -301,7 +349,10 @@ def test_one_line() -> None:
     found = read_line("I am lost", FakeTexts())
     assert found["label"] == "sad" and found["probs"]["text-state"]["confused"] == 0.8
     assert found["evidence"][0]["word"] == "lost"
-    assert "because of: lost" in describe_line(found)
+    told = describe_line(found).splitlines()
+    assert told[1].startswith("text-7 (one of seven, neutral and surprise too)")
+    assert told[-2].startswith("Words that spoke most for sad: lost")
+    assert told[-1].startswith("Words are not feelings") and "often misses" in told[-1]
     assert describe_line(read_line("hm", FakeTexts())) == "Nothing is said: too short."
 
 

@@ -36,8 +36,8 @@ def analyze(
                                                    "session begins: 14:05:00.")] = None,
     columns: Annotated[list[str] | None, typer.Option(help="text=NAME, author=NAME or time=NAME: "
                                                       "a column of a table.")] = None,
-    without: Annotated[list[str] | None, typer.Option(help="Author to leave out, as the file "
-                                                      "spells the name.")] = None,
+    without: Annotated[list[str] | None, typer.Option(help="Author to leave out, the teacher "
+                                                      "for example.")] = None,
     writers: Annotated[int | None, typer.Option(help="How many people wrote, where the file does "
                                                 "not name them.")] = None,
     keep_texts: Annotated[bool, typer.Option(help="Also write the texts with evidence.")] = False,
@@ -45,17 +45,23 @@ def analyze(
     every: Annotated[float, typer.Option(help="Seconds between analyzed frames.")] = EVERY,
     detect_every: Annotated[float, typer.Option(help="Seconds between searches for faces; in "
                                   "between they are followed. 0: always.")] = DETECT_EVERY,
-    window: Annotated[float | None, typer.Option(help="Seconds per class number.")] = None,
+    window: Annotated[float | None, typer.Option(help="Seconds per class number; chosen from the "
+                                   "length and the writing if not given.")] = None,
     model: Annotated[str, typer.Option(help="Shipped name or artefact folder.")] = MODEL,
     detector: Annotated[str, typer.Option(help="retinaface or haar.")] = DETECTOR,
     preset: Annotated[str, typer.Option(help="Engagement weights.")] = PRESET,
     smooth: Annotated[float, typer.Option(help="Smoothing of engagement, seconds.")] = SMOOTH,
-    profile: Annotated[str, typer.Option(help="research, own-camera or eu-school.")] = PROFILE,
+    profile: Annotated[str, typer.Option(help="Legal setting. eu-school: faces are counted, "
+                                "nothing is read from them, as the law wants in EU schools. "
+                                "research: faces are read; you state ethics approval and consent, "
+                                "or a place where the law allows it. own-camera: your own face, "
+                                "for yourself; a second person ends it.")] = PROFILE,
     k: Annotated[int, typer.Option("--k", help="Smallest group that is shown.")] = MIN_GROUP,
     single_subject: Annotated[bool, typer.Option(help="One consented person.")] = False,
     consent: Annotated[str | None, typer.Option(help="Reference to the consent.")] = None,
-    annotate: Annotated[bool, typer.Option(help="Also write a video with blurred faces.")] = False,
-    show_faces: Annotated[bool, typer.Option(help="Do not blur them.")] = False,
+    annotate: Annotated[bool, typer.Option(help="Also write a video with blurred faces; "
+                                  "labels with --single-subject only.")] = False,
+    show_faces: Annotated[bool, typer.Option(help="Do not blur them; needs --consent.")] = False,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Analyze a lesson or what was written in it: readings, summary and report into a folder."""
@@ -110,7 +116,7 @@ def demo(
     from classpulse.room.terminal import describe_session
 
     session = run_demo(out)
-    typer.echo(session.summary["caveats"][0])
+    typer.echo(session.summary["notice"])
     typer.echo(describe_session(session))
     typer.echo(f"Open the report in a browser: {session.files['report.html'].resolve().as_uri()}")
     if not session.summary["session"]["complete"]:

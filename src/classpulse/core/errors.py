@@ -2,7 +2,8 @@
 
     ClassPulseError            exit code 1
     |-- InputError             3  a file, stream or value from outside cannot be used
-    |   `-- ShapeError         3  an array has the wrong shape, type or range
+    |   |-- ShapeError         3  an array has the wrong shape, type or range
+    |   `-- FileTypeError      3  a file is of a type that is not read
     |-- LabelError             3  an unknown label or label space
     |-- ModelError             4  an artefact is missing, altered or answers nonsense
     |-- OutputError            5  a result cannot be written
@@ -29,6 +30,10 @@ class InputError(ClassPulseError):
 
 class ShapeError(InputError, ValueError):
     """An array does not have the shape, dtype or range that was promised."""
+
+
+class FileTypeError(InputError):
+    """A file is of a type that is not read; who reads other types can say so."""
 
 
 class LabelError(ClassPulseError, ValueError):

@@ -14,6 +14,8 @@ from classpulse.core.defaults import MIN_GROUP
 from classpulse.core.errors import PrivacyError, ShapeError
 from classpulse.core.records import Aggregate, Interval, Reading
 
+MOST_WINDOWS = 60  # that a chart shows well
+MINUTES = (60.0, 120.0, 300.0, 600.0, 900.0)  # seconds, for writing
 Z95 = 1.96  # two-sided 95 % quantile of the normal distribution
 
 # Student's t, two-sided 95 %, by degrees of freedom 1..30; beyond, 1.96 + 2.42 / df is within 0.3 %
@@ -215,6 +217,37 @@ def suggest_window(duration: float | None) -> float:
     if duration is None:
         return 60.0
     for seconds in (1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0):
-        if duration / seconds <= 60:
+        if duration / seconds <= MOST_WINDOWS:
             return seconds
     return 600.0 * max(math.ceil(duration / 36_000), 1)
+
+
+def find_window(
+    said: Sequence[tuple[float, str]],
+    *,
+    end: float,
+    k: int,
+    people_among: PeopleAmong,
+    among: Sequence[float] = MINUTES,
+) -> float | None:
+    """The shortest window in which enough people say something.
+
+    Args:
+        said: seconds and speaker of every statement.
+        end: of the session, seconds.
+        k, people_among: see `WindowAggregator`.
+        among: lengths to choose from, seconds, the shortest first.
+
+    Returns:
+        The first length with at most 60 windows, half of which or more have k people; None where
+        there is none.
+    """
+    for seconds in among:
+        count = max(math.ceil(end / seconds), 1)
+        speakers: dict[int, set[str]] = {}
+        for t, who in said:
+            speakers.setdefault(int(t // seconds), set()).add(who)
+        full = sum(min(people_among(group), len(group)) >= k for group in speakers.values())
+        if count <= MOST_WINDOWS and 2 * full >= count:
+            return seconds
+    return None

@@ -11,12 +11,18 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A headline number; `reach` is (low, value, high) in percent for the little scale."""
+    """A headline number.
+
+    Args:
+        reach: (low, value, high) in percent for the little scale.
+        quiet: `big` is words instead of a number, and must not shout.
+    """
 
     label: str
     big: str
     text: str
     reach: tuple[float, float, float] | None = None
+    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)

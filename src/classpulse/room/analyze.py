@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from classpulse.core.defaults import DETECT_EVERY, DETECTOR, EVERY, MODEL, PRESET, SMOOTH
-from classpulse.core.errors import InputError, PrivacyError
+from classpulse.core.errors import FileTypeError, InputError, PrivacyError
 from classpulse.core.records import Reading, Source
-from classpulse.engage.windows import suggest_window
 from classpulse.room.channels import FaceChannel, TextChannel
 from classpulse.room.interrupt import hold_interrupt
 from classpulse.room.pipeline import Observation, open_network, threads, watch
 from classpulse.room.privacy import Privacy
 from classpulse.room.recorder import Recorder
 from classpulse.room.table import ReadingTable
-from classpulse.room.writing.posts import Writing, is_writing, load_posts
+from classpulse.room.window import choose_window
+from classpulse.room.writing.posts import SUFFIXES, Writing, is_writing, load_posts
 from classpulse.room.writing.reader import read_posts
 from classpulse.runtime.text import OnnxTextModel
 from classpulse.vision.rtsp import redact
@@ -89,7 +89,7 @@ def analyze(
         out: folder for `readings.csv`, `readings.parquet`, `codebook.csv`, `summary.json` and
             `report.html`; nothing is written without it.
         every: seconds between analyzed frames.
-        window: seconds per class-level number; chosen from the duration when None.
+        window: seconds per class-level number; None: see `room.window.choose_window`.
         detect_every, model, detector, preset, smooth: see `room.pipeline.watch`.
         privacy: rules of the session.
         annotate: also write `annotated.mp4` with boxes and blurred faces; what was read stands
@@ -112,7 +112,7 @@ def analyze(
                 "the source is writing itself: give a chat beside a recording, or read both apart"
             )
         return _analyze_writing(source, rules, folder, window=window, tell=tell)
-    opened = open_source(source, every=every)
+    opened = _open_frames(source, every=every)
     network = open_network(model) if rules.rules.face_emotion else None
     stream = watch(
         opened,
@@ -130,12 +130,20 @@ def analyze(
         stack.enter_context(closing(stream))  # its threads end before the source is closed
         texts = None if chat is None else _open_texts(chat, rules, frames)
         run = Recorder(rules, folder, face=faces, text=texts)
-        seconds = suggest_window(frames.duration) if window is None else window
-        run.open(stack, window=seconds, annotate=annotate, show_faces=show_faces)
+        posts = texts.posts if texts else None
+        chosen = choose_window(window, k=rules.group, duration=frames.duration, posts=posts)
+        run.open(stack, window=chosen, annotate=annotate, show_faces=show_faces)
         _watch(run, stream, _read(texts), duration=frames.duration, tell=tell)
     info = run.info(_plain_name(str(source)), every=every, duration=frames.duration)
     with hold_interrupt():
         return Session(run.table, run.finish(info), run.files)
+
+
+def _open_frames(source: str | Path, *, every: float) -> Source:
+    try:
+        return open_source(source, every=every)
+    except FileTypeError as error:
+        raise FileTypeError(f"{error}, and for writing {', '.join(SUFFIXES)}") from None
 
 
 def _watch(
@@ -178,7 +186,7 @@ def _analyze_writing(
     posts = texts.posts
     run = Recorder(rules, folder, face=None, text=texts)
     with ExitStack() as stack:
-        run.open(stack, window=suggest_window(posts.end) if window is None else window)
+        run.open(stack, window=choose_window(window, k=rules.group, posts=posts))
         start = time.monotonic()
         try:
             for n, reading in enumerate(_read(texts), start=1):

@@ -27,7 +27,7 @@ FOLDER, VIDEO = Path("classpulse-demo"), "demo.mp4"
 SECONDS, RATE = 20, 8  # of the video; frames per second
 EVERY, WINDOW = 0.5, 2.0  # seconds between analyzed frames; seconds per class number
 CAPTION = "Two public-domain portraits, three times each: the numbers of this demo are for show."
-CAVEAT = (
+NOTICE = (
     "This is the demo: photographs of two people, Eileen Collins and Grace Hopper, are shown three "
     "times each. Its numbers and intervals show what a report looks like and describe nobody."
 )
@@ -102,7 +102,7 @@ def run_demo(out: Path) -> Session:
     video = out / VIDEO
     make_demo_video(video)
     session = analyze(video, out=out, every=EVERY, window=WINDOW)
-    return _with_caveat(session, video)
+    return _with_notice(session, video)
 
 
 def make_demo_video(path: Path) -> None:
@@ -140,11 +140,11 @@ def portrait_paths() -> list[Path]:
     return [_portrait_path(portrait) for portrait in PORTRAITS]
 
 
-def _with_caveat(session: Session, video: Path) -> Session:
-    """The session with the demo's own caveat first, in memory and in the two files that show it."""
+def _with_notice(session: Session, video: Path) -> Session:
+    """The session with the demo's own notice, in memory and in the two files that show it."""
     from classpulse.room.report.render import render_report
 
-    summary = {**session.summary, "caveats": [CAVEAT, *session.summary["caveats"]]}
+    summary = {**session.summary, "notice": NOTICE}
     write_text(json.dumps(summary, indent=2) + "\n", session.files["summary.json"])
     write_text(render_report(summary), session.files["report.html"])
     return Session(session.readings, summary, {video.name: video, **session.files})

@@ -26,6 +26,7 @@ from classpulse.room.table import (
     write_parquet,
 )
 from classpulse.room.video import VideoSink
+from classpulse.room.window import Window
 from classpulse.room.writing.keep import TEXT_COLUMNS, text_row
 from classpulse.room.writing.reader import text_heads
 
@@ -64,15 +65,16 @@ class Recorder:
         self._video: VideoSink | None = None
 
     def open(
-        self, stack: ExitStack, *, window: float, annotate: bool = False, show_faces: bool = False
+        self, stack: ExitStack, *, window: Window, annotate: bool = False, show_faces: bool = False
     ) -> None:
         """Open the sinks; `stack` closes them, whatever happens."""
         k, posts = self.rules.group, self.text.posts if self.text else None
         among = posts.people_among if posts else None
         self.collected = {
-            FACE: Collected(WindowAggregator(seconds=window, k=k)),
-            TEXT: Collected(WindowAggregator(seconds=window, k=k, people_among=among)),
+            FACE: Collected(WindowAggregator(seconds=window.seconds, k=k)),
+            TEXT: Collected(WindowAggregator(seconds=window.seconds, k=k, people_among=among)),
         }
+        self.window = window
         if self.folder is None:
             return
         make_folder(self.folder)
@@ -125,7 +127,8 @@ class Recorder:
             created=now.isoformat(timespec="seconds"),
             duration=round(max(whole, self.last), 3),
             every=every,
-            window=self.collected[FACE].windows.seconds,
+            window=self.window.seconds,
+            window_why=self.window.why,
             complete=self.complete,
         )
 

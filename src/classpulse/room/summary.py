@@ -14,26 +14,33 @@ from classpulse.room.table import FACE, TEXT
 from classpulse.room.together import pool_channels
 from classpulse.room.writing.reader import text_heads
 
-FORMAT = 3  # of summary.json; docs/privacy.md says what n and people are
+FORMAT = 4  # of summary.json; docs/privacy.md says what n and people are
 
-CAVEATS = (
+SUBJECT_CAVEAT = (
+    "A subject is a face followed through the picture. Someone who leaves and comes back is "
+    "another subject{in_the_means}."
+)
+GROUP_CAVEAT = " The smallest group counts only faces that one picture shows together."
+CAVEATS = (  # where expressions are read
     "An expression is what a face shows, not what a person feels: the same face can mean many "
     "things, and people differ.",
     "Engagement here is a weighted sum of expression probabilities that was chosen, not fitted to "
     "learning; it must not be used to grade, rank or discipline anyone.",
-    "A subject is a face followed through the picture. Someone who leaves and comes back is "
-    "another subject in the means. The smallest group counts only faces that one picture shows "
-    "together.",
-    "The network was trained on web pictures of mostly adult faces; how well it reads children, "
-    "or any group of your class, has not been measured.",
+    "The network was trained on web pictures of mostly adult faces; how well it reads {whom} has "
+    "not been measured.",
 )
 STATE_CAVEAT = (
     "Learning states are named only for faces that look neutral, sad or angry: the votes they were "
     "learned from say nothing about a smiling or surprised face."
 )
+NEGATION = (
+    'The model often misses "not" and "any more": in a test with sentences such as "I am not '
+    'scared any more", about four of five were read as the feeling that they deny.'
+)
 TEXT_CAVEATS = (
     "What somebody writes is not what they feel: irony, quotations and jokes are read as they "
     "stand, and most of a class writes nothing.",
+    NEGATION,
     "The network learned from adults' reports, television dialogues and posts of a web forum; how "
     "well it reads pupils, learners of English or your class's slang has not been measured.",
 )
@@ -47,7 +54,7 @@ STATED = (
     "means. That {n} people wrote was stated by whoever ran this session."
 )
 VOUCHED = (
-    "That this session shows one person, who has consented, was stated by whoever ran it. Faces "
+    "That this session shows one person, {who}, was stated by whoever ran it. Faces "
     "are not recognized: {n} followed one after the other may be one person's or not."
 )
 
@@ -59,8 +66,8 @@ class SessionInfo:
     Args:
         id: identifier; source: name of the source without folders or credentials.
         created: ISO time of the analysis; duration: seconds analyzed.
-        every: seconds between analyzed frames, 0 of a session without pictures; window: seconds
-            per window.
+        every: seconds between analyzed frames, 0 of a session without pictures.
+        window: seconds per window; window_why: how that was chosen, see `room.window`.
         complete: False when the run was interrupted.
     """
 
@@ -70,6 +77,7 @@ class SessionInfo:
     duration: float
     every: float
     window: float
+    window_why: str
     complete: bool
 
 
@@ -111,6 +119,7 @@ def build_summary(
         **faces,
         "writing": writing,
         "together": _together(faces, writing, face, text),
+        "notice": None,
         "caveats": list(report.caveats),
     }
 
@@ -118,15 +127,27 @@ def build_summary(
 def _caveats(
     face: FaceChannel | None, text: TextChannel | None, privacy: Privacy, *, subjects: int
 ) -> tuple[str, ...]:
-    found = [*(CAVEATS if face else ()), *(TEXT_CAVEATS if text else ())]
+    found = [*(_face_caveats(face, privacy) if face else ()), *(TEXT_CAVEATS if text else ())]
     if face and "state" in (head.name for head in face.heads):
         found.append(STATE_CAVEAT)
-    if face and privacy.single_subject:
-        found.append(VOUCHED.format(n=subjects))
+    if face and privacy.alone:
+        who = "who has consented" if privacy.single_subject else "themselves"
+        found.append(VOUCHED.format(who=who, n=subjects))
     if text and not text.posts.named:
         stated = text.posts.writers
         found.append(NAMELESS if stated is None else STATED.format(n=stated))
     return tuple(found)
+
+
+def _face_caveats(face: FaceChannel, privacy: Privacy) -> list[str]:
+    """What holds of faces in this session: of what was read, and of a group or of one person."""
+    read = face.card is not None
+    followed = SUBJECT_CAVEAT.format(in_the_means=" in the means" if read else "")
+    if read and not privacy.single_subject:
+        followed += GROUP_CAVEAT
+    whom = "children, or this person," if privacy.alone else "children, or any group of your class,"
+    told = [text.format(whom=whom) for text in CAVEATS] if read else []
+    return [*told, followed]
 
 
 def _face_part(

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from classpulse.room.analyze import Progress, Session
+from classpulse.room.privacy import PROFILES
 from classpulse.room.table import FACE
 from classpulse.room.writing.reader import find_head
 
@@ -49,7 +50,21 @@ def describe_session(session: Session) -> str:
     if not info["complete"]:
         lines.append("Stopped early: the files hold everything up to that moment.")
     lines += [f"{path}" for path in session.files.values()]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_cautions(summary)])
+
+
+def _cautions(summary: dict[str, Any]) -> list[str]:
+    """What the results are not; where faces were read, under which profile, and what the law is."""
+    words = ["Words are not feelings."] if summary["writing"] else []
+    if summary["model"] is None:
+        return words
+    profile = PROFILES[summary["session"]["profile"]]
+    law = (
+        f'Expressions are not feelings. Profile "{profile.name}": {profile.states} In schools of '
+        "the European Union it is prohibited to infer emotions from faces (AI Act, Art. 5(1)(f)): "
+        "use --profile eu-school there."
+    )
+    return [*words, law]
 
 
 def _faces(summary: dict[str, Any]) -> list[str]:

@@ -148,8 +148,8 @@ def _undecodable(path: Path, data: bytes, error: UnicodeDecodeError) -> str:
             "save it once more as UTF-8"
         )
     return (
-        f"{where} is not {error.encoding.upper()}; open the file in an editor and save it as UTF-8 "
-        "(Excel: CSV UTF-8)"
+        f"{where} is not {error.encoding.upper()}; save the file as UTF-8 (in an editor with "
+        "Save As; in Excel as CSV UTF-8)"
     )
 
 

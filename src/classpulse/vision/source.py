@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from classpulse.core.errors import InputError
+from classpulse.core.errors import FileTypeError, InputError
 from classpulse.core.records import Source
 from classpulse.vision import header
 from classpulse.vision.camera import open_camera
@@ -139,7 +139,7 @@ def _open_file(path: Path, head: bytes, *, every: float | None, still_seconds: f
         return VideoSource(str(path), name=str(path), every=every)
     if kind is not None or suffix in IMAGE_SUFFIXES:
         return StillSource([path], name=str(path), still_seconds=still_seconds)
-    raise InputError(
+    raise FileTypeError(
         f"'{path}' is of an unsupported type: allowed are "
         f"{', '.join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)}"
     )

@@ -26,6 +26,7 @@ class Span:
     Args:
         t0, t1: seconds.
         value: height of the mark, or None: not shown, drawn as a hatched region.
+        empty: there was nothing to read, so that nothing is withheld; drawn as a dotted region.
         low, high: 95 % interval around `value`, if it has one.
         note: words for the mouse-over.
     """
@@ -36,6 +37,7 @@ class Span:
     low: float | None = None
     high: float | None = None
     note: str = ""
+    empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class Caption:
     title: str
     desc: str
     hidden: str  # why regions are hatched
+    nobody: str = ""  # what is said of empty regions
 
 
 def build_axes(
@@ -112,23 +115,27 @@ def round_top(value: float) -> float:
 
 
 def split_runs(spans: Sequence[Span]) -> Iterator[list[Span]]:
-    """Groups of neighbors that touch in time and are all shown, or all not shown."""
+    """Groups of neighbors that touch in time and are all shown, all hidden, or all empty."""
     breaks = 0
     marks: list[tuple[int, Span]] = []
     for i, span in enumerate(spans):
         before = spans[i - 1] if i else span
         apart = i > 0 and span.t0 - before.t1 > SAME_MOMENT
-        breaks += apart or (span.value is None) != (before.value is None)
+        breaks += apart or _state(span) != _state(before)
         marks.append((breaks, span))
     for _, group in groupby(marks, key=lambda mark: mark[0]):
         yield [span for _, span in group]
 
 
+def _state(span: Span) -> tuple[bool, bool]:
+    return span.value is None, span.empty
+
+
 def draw_line(spans: Sequence[Span], axes: Axes, caption: Caption, *, mean: float | None) -> Markup:
     """A line with its 95 % band through the middle of each window; alone, a dot with a bar."""
-    # the mean lies below the hatching: a hidden window must not seem to have a value
-    parts = [] if mean is None else [_level("mean", axes.y(mean))]
-    parts.append(_hatching(spans, axes, caption))
+    parts = [_hatching(spans, axes, caption)]
+    # the mean only where something is shown: no other window must seem to have a value
+    parts += [] if mean is None else [_mean(run, axes.y(mean), axes) for run in _shown(spans)]
     for run in _shown(spans):
         if len(run) > 1:
             parts.append(_stretched(_band_path(run, axes) + _line_path(run, axes)))
@@ -216,6 +223,11 @@ def _level(name: str, y: float) -> Markup:
     return Markup('<line class="{0}" x1="0" x2="100%" y1="{1}%" y2="{1}%"/>').format(name, y)
 
 
+def _mean(run: Sequence[Span], y: float, axes: Axes) -> Markup:
+    ends = axes.x(run[0].t0), axes.x(run[-1].t1)
+    return Markup('<line class="mean" x1="{0}%" x2="{1}%" y1="{2}%" y2="{2}%"/>').format(*ends, y)
+
+
 def _stretched(paths: Markup) -> Markup:
     """`paths` in units of 1000 by 100 over the whole plot; strokes keep their width."""
     return Markup(
@@ -224,18 +236,25 @@ def _stretched(paths: Markup) -> Markup:
 
 
 def _hatching(spans: Sequence[Span], axes: Axes, caption: Caption) -> Markup:
-    """Hatched regions where nothing is shown, in words too where the words fit."""
+    """Regions where nothing is shown, hatched, or dotted if empty; in words where they fit."""
     regions = Markup()
     for run in split_runs(spans):
         if run[0].value is not None:
             continue
         left, right = axes.x(run[0].t0), axes.x(run[-1].t1)
+        empty = run[0].empty
         regions += Markup(
-            '<rect class="hidden" fill="url(#{}-hatch)" x="{}%" y="0" width="{:.3f}%" '
-            'height="100%"/>'
-        ).format(caption.key, left, right - left)
+            '<rect class="{}" fill="url(#{}-{})" x="{}%" y="0" width="{:.3f}%" height="100%"/>'
+        ).format(
+            "nobody" if empty else "hidden",
+            caption.key,
+            "dots" if empty else "hatch",
+            left,
+            right - left,
+        )
         if right - left >= 35:
             text = f"not shown: {caption.hidden}" if right - left > 99 else "not shown"
+            text = caption.nobody if empty else text
             regions += Markup(
                 '<text class="why" x="{}%" y="50%" dy=".35em" text-anchor="middle">{}</text>'
             ).format((left + right) / 2, text)
@@ -275,7 +294,9 @@ def _svg(parts: Sequence[Markup], spans: Sequence[Span], axes: Axes, caption: Ca
         '<title id="{0}-title">{1}</title><desc id="{0}-desc">{2}</desc>'
         '<defs><pattern id="{0}-hatch" width="7" height="7" patternUnits="userSpaceOnUse" '
         'patternTransform="rotate(45)"><rect class="hatch-ground" width="7" height="7"/>'
-        '<line class="hatch-line" x1="0" x2="0" y1="0" y2="7"/></pattern></defs>'
+        '<line class="hatch-line" x1="0" x2="0" y1="0" y2="7"/></pattern>'
+        '<pattern id="{0}-dots" width="9" height="9" patternUnits="userSpaceOnUse">'
+        '<circle class="dots" cx="4.5" cy="4.5" r="1"/></pattern></defs>'
         "{3}{4}{5}</svg>"
     ).format(
         caption.key,

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from classpulse.page import Table
 from classpulse.room.report import words
+from classpulse.room.report.charts import SAME_MOMENT
 
 Row = Mapping[str, Any]  # one window of the summary, or `overall`
 UNCLEAR = "too few clear readings"
@@ -51,11 +52,13 @@ class Lesson:
         rows: windows of the summary, at least one.
         overall: the same shape over the whole lesson.
         k: smallest group that is shown.
+        nobody: what is said of a window without any reading.
     """
 
     rows: Sequence[Row]
     overall: Row
     k: int
+    nobody: str = "nobody seen"
 
     @property
     def start(self) -> float:
@@ -82,16 +85,43 @@ class Lesson:
 
     def people(self, row: Row, head: str) -> str:
         """How many different people count in `head`; small groups are not counted out loud."""
+        if is_empty(row):
+            return self.nobody
         if shown(row, head, self.k) is None:
             return words.few(self.k)
         return words.count(row["counted"][head]["people"])
 
     def why_hidden(self, rows: Sequence[Row]) -> str:
         """Why values of `rows` are not shown."""
-        small = [row["people"] < self.k for row in rows]
+        told = [row for row in rows if not is_empty(row)]
+        if not told:
+            return self.nobody
+        small = [row["people"] < self.k for row in told]
         if all(small):
             return words.few(self.k)
         return f"{words.few(self.k)} or {UNCLEAR}" if any(small) else UNCLEAR
+
+
+def is_empty(row: Row) -> bool:
+    """Whether there was nothing to read in the window, so that nothing is withheld of it."""
+    return not row["readings"]
+
+
+def fill_gaps(rows: Sequence[Row], end: float) -> list[Row]:
+    """The windows, and between them, from 0 to `end` seconds, empty ones where there are none."""
+    edges = [0.0, *(row["t1"] for row in rows)]
+    starts = [*(row["t0"] for row in rows), end]
+    filled: list[Row] = []
+    for t0, t1, row in zip(edges, starts, [*rows, None], strict=True):
+        if t1 - t0 > SAME_MOMENT:
+            filled.append(_empty_row(t0, t1))
+        filled += [row] if row is not None else []
+    return filled
+
+
+def _empty_row(t0: float, t1: float) -> Row:
+    zero = dict.fromkeys(("n", "people", "present", "readings", "abstained"), 0)
+    return {"t0": t0, "t1": t1, "counted": {}, **zero}
 
 
 def shown(row: Row, head: str, k: int) -> Mapping[str, Any] | None:

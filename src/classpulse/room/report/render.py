@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from classpulse.core.errors import InputError
-from classpulse.page import Card, Table, build_environment
+from classpulse.page import Card, build_environment
 from classpulse.room.heads import VOTES, told_heads
 from classpulse.room.report import words
-from classpulse.room.report.lesson import Lesson, Row, Section, shown
+from classpulse.room.report.lesson import Lesson, Row, Section, fill_gaps, shown
+from classpulse.room.report.model import describe_model
 from classpulse.room.report.sections import (
     build_abstentions,
     build_engagement,
@@ -22,6 +23,7 @@ from classpulse.room.report.sections import (
 from classpulse.room.report.writing import build_together, build_writing, writing_cards
 from classpulse.room.summary import FORMAT
 from classpulse.room.table import FACE
+from classpulse.room.window import GIVEN, LENGTH, WRITERS
 
 KEYS = (
     "classpulse",
@@ -34,6 +36,7 @@ KEYS = (
     "windows",
     "writing",
     "together",
+    "notice",
     "caveats",
 )
 HEADINGS = {
@@ -41,6 +44,19 @@ HEADINGS = {
     "emotion": "Facial expressions",
     VOTES: "Facial expressions",
 }
+NO_PERSON = (
+    "Nothing about one person.",
+    "Do not use it for grades, reports, discipline or parents' evenings, and not to assess a "
+    "teacher.",
+)
+COUNTED_ONLY = (  # where nothing is read
+    NO_PERSON,
+    (
+        "Not who was there.",
+        "A face that leaves and returns may count twice, and one that is turned away or covered "
+        "may not count at all.",
+    ),
+)
 NEVER = (  # heading, what follows for every report, for faces, for writing
     (
         "Not what anyone feels, thinks or has learned.",
@@ -49,13 +65,7 @@ NEVER = (  # heading, what follows for every report, for faces, for writing
         "who is lost.",
         "A cheerful line may hide a worry, and most of those who are lost write nothing.",
     ),
-    (
-        "Nothing about one person.",
-        "Do not use it for grades, reports, discipline or parents' evenings, and not to assess a "
-        "teacher.",
-        "",
-        "",
-    ),
+    (*NO_PERSON, "", ""),
     (
         "Not why something changed.",
         "",
@@ -71,7 +81,7 @@ NEVER = (  # heading, what follows for every report, for faces, for writing
     ),
     (
         "Not shown does not mean zero.",
-        "It means that the group was too small, or what was read too unclear, to say anything.",
+        "It means that what was read was too unclear, or of too few people, to say anything.",
         "",
         "",
     ),
@@ -116,8 +126,9 @@ def _context(summary: Mapping[str, Any]) -> dict[str, Any]:
     lesson = Lesson(_clipped_windows(summary), summary["overall"], session["k"])
     faces = FACE in session["channels"]
     empty = _empty_message(summary) if faces else ""
-    rows = lesson.rows if faces else writing["windows"]
-    clock = Lesson(rows, summary["overall"], session["k"]) if rows else None
+    rows = lesson.rows if faces else fill_gaps(writing["windows"], session["duration"])
+    timed = faces or bool(writing["windows"])
+    clock = Lesson(rows, summary["overall"], session["k"]) if rows and timed else None
     models = [summary["model"], writing and writing["model"]]
     return {
         "version": summary["classpulse"],
@@ -133,15 +144,18 @@ def _context(summary: Mapping[str, Any]) -> dict[str, Any]:
         "cards": _all_cards(summary, lesson),
         "sections": _sections(summary, lesson, faces=faces and not empty),
         "time_unit": clock.time_unit if clock else "",
-        "never": _never(faces=faces, writing=bool(writing)),
+        "never": _never(faces=summary["model"] is not None, writing=bool(writing)),
+        "notice": summary["notice"],
         "caveats": summary["caveats"],
         "made": _made(summary),
-        "models": [_model_part(model) for model in models if model],
+        "models": [describe_model(model) for model in models if model],
     }
 
 
 def _never(*, faces: bool, writing: bool) -> list[tuple[str, str]]:
     """What not to conclude, as far as it concerns what was read."""
+    if not faces and not writing:
+        return list(COUNTED_ONLY)
     return [
         (head, " ".join((all_, of_faces if faces else "", of_writing if writing else "")).strip())
         for head, all_, of_faces, of_writing in NEVER
@@ -151,17 +165,6 @@ def _never(*, faces: bool, writing: bool) -> list[tuple[str, str]]:
 def _all_cards(summary: Mapping[str, Any], lesson: Lesson) -> list[Card]:
     cards = _cards(summary, lesson) if summary["counts"]["sightings"] else []
     return cards + (writing_cards(summary["writing"], lesson.k) if summary["writing"] else [])
-
-
-def _model_part(model: Mapping[str, Any]) -> dict[str, Any]:
-    """What the page says of one network."""
-    of = "texts" if "min_words" in model["gate"] else "faces"
-    return {
-        "of": of,
-        "hits": _hits(model, of),
-        "metrics": _metrics(model, of),
-        "limits": model["limits"],
-    }
 
 
 def _empty_message(summary: Mapping[str, Any]) -> str:
@@ -259,7 +262,8 @@ def _presence_card(overall: Row, counts: Mapping[str, Any]) -> Card:
 def _engagement_card(overall: Row, lesson: Lesson) -> Card:
     one = shown(overall, "engagement", lesson.k)
     if one is None:
-        return Card("Engagement", "not shown", f"Reason: {lesson.why_hidden([overall])}.")
+        why = f"Reason: {lesson.why_hidden([overall])}."
+        return Card("Engagement", "not shown", why, quiet=True)
     return Card(
         "Engagement",
         words.score(one["value"]),
@@ -282,7 +286,8 @@ def _sections(summary: Mapping[str, Any], lesson: Lesson, *, faces: bool) -> lis
     if summary["together"] and faces:
         sections.append(build_together(lesson, summary))
     if summary["writing"]:
-        sections += build_writing(summary["writing"], lesson.k)
+        end = summary["session"]["duration"]
+        sections += build_writing(summary["writing"], lesson.k, end=end)
     return sections
 
 
@@ -315,7 +320,7 @@ def _made(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         *(faces if FACE in session["channels"] else ()),
         *((("Reading texts", f"{reader['name']}: {reader['summary']}"),) if reader else ()),
-        *((("Time window", words.duration(session["window"])),) if timed else ()),
+        *((("Time window", _window_text(session)),) if timed else ()),
         ("Smallest group shown", words.plural(session["k"], "person", "people")),
         ("Legal profile", session["profile"]),
         ("Session", session["id"]),
@@ -325,26 +330,12 @@ def _made(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _metrics(model: Mapping[str, Any], of: str) -> Table:
-    rows = tuple(
-        (
-            f"{words.label(one['name'])} ({one['head']})",
-            words.score(one["value"]),
-            words.score_interval(one),
-            words.count(one["n"]),
-            one["data"],
-        )
-        for one in model["metrics"]
-    )
-    columns = ("Measure (output)", "Value", words.INTERVAL, f"Test {of}", "Test data")
-    return Table(f"How well the model does on {of} it has never seen", columns, rows)
-
-
-def _hits(model: Mapping[str, Any], of: str) -> list[str]:
-    """Accuracy in words: a share of 100 says more than two decimals."""
-    return [
-        f"On {one['data']} the {one['head']} output was right for about "
-        f"{round(100 * one['value'])} of 100 {of}."
-        for one in model["metrics"]
-        if one["name"] == "accuracy"
-    ]
+def _window_text(session: Mapping[str, Any]) -> str:
+    """The length of a window, and how it was chosen."""
+    people = words.plural(session["k"], "person", "people")
+    why = {
+        GIVEN: "as asked for",
+        LENGTH: "chosen from the length of the session",
+        WRITERS: f"the shortest in which {people} write in half of the windows or more",
+    }
+    return f"{words.duration(session['window'])}: {why[session['window_why']]}"

@@ -5,9 +5,10 @@ from typing import Any
 
 from classpulse.page import Table
 from classpulse.room.report import charts, words
-from classpulse.room.report.lesson import Lesson, Panel, Row, Section, shown
+from classpulse.room.report.lesson import Lesson, Panel, Row, Section, is_empty, shown
 
 PEOPLE = "People, at least"
+NO_VALUE = "\u2013"
 ENGAGEMENT_COLUMNS = ("Time", PEOPLE, "Engagement", words.INTERVAL)
 SMALL_TOPS = (0.2, 0.4, 0.6, 0.8, 1.0)  # upper ends of the axis that small multiples share
 
@@ -33,7 +34,7 @@ def build_engagement(lesson: Lesson) -> Section:
         "Engagement",
         message,
         (Panel("", "", svg, blank=not any(found)),),
-        _legend(spans, caption.hidden, overall is not None),
+        _legend(lesson, spans, caption.hidden, overall is not None),
         Table("Engagement per time window", ENGAGEMENT_COLUMNS, rows),
     )
 
@@ -72,7 +73,7 @@ def build_shares(
         heading,
         message,
         tuple(panels),
-        _legend(spans[names[0]], reason, overall is not None),
+        _legend(lesson, spans[names[0]], reason, overall is not None),
         _shares_table(lesson, found, head, names, heading),
     )
 
@@ -112,7 +113,9 @@ def build_abstentions(lesson: Lesson, counts: Mapping[str, Any]) -> Section:
     """How often the program looked at a face and said nothing, and why."""
     shares = [_ratio(row["abstained"], row["readings"]) for row in lesson.rows]
     spans = [
-        charts.Span(row["t0"], row["t1"], v, note=f"{lesson.span(row)}: {_share_text(v)}")
+        charts.Span(
+            row["t0"], row["t1"], v, note=f"{lesson.span(row)}: {_share_text(v)}", empty=v is None
+        )
         for row, v in zip(lesson.rows, shares, strict=True)
     ]
     total = _ratio(counts["abstained"], counts["readings"])
@@ -121,7 +124,6 @@ def build_abstentions(lesson: Lesson, counts: Mapping[str, Any]) -> Section:
         f"made no statement in {_share_text(total)} of these readings."
     )
     caption = build_caption(lesson, "abstentions", "Readings without a statement", message, spans)
-    hatched = any(v is None for v in shares)
     rows = tuple(
         (
             lesson.span(row),
@@ -138,7 +140,7 @@ def build_abstentions(lesson: Lesson, counts: Mapping[str, Any]) -> Section:
         (Panel("", "", charts.draw_bars(spans, build_axes(lesson, 1.0, words.percent), caption)),),
         (
             ("bar", "share of readings without a statement"),
-            *((("hatch", "no face was read"),) if hatched else ()),
+            *((("nobody", lesson.nobody),) if None in shares else ()),
         ),
         Table(
             "Readings without a statement per time window",
@@ -151,7 +153,7 @@ def build_abstentions(lesson: Lesson, counts: Mapping[str, Any]) -> Section:
 
 def span_of(row: Row, one: Row | None, note: str = "") -> charts.Span:
     if one is None:
-        return charts.Span(row["t0"], row["t1"], None, note=note)
+        return charts.Span(row["t0"], row["t1"], None, note=note, empty=is_empty(row))
     return charts.Span(row["t0"], row["t1"], one["value"], one["low"], one["high"], note)
 
 
@@ -194,7 +196,9 @@ def build_axes(
 def build_caption(
     lesson: Lesson, key: str, title: str, message: str, spans: Sequence[charts.Span]
 ) -> charts.Caption:
-    hidden = [row for row, s in zip(lesson.rows, spans, strict=True) if s.value is None]
+    absent = [(row, s.empty) for row, s in zip(lesson.rows, spans, strict=True) if s.value is None]
+    hidden = [row for row, empty in absent if not empty]
+    gaps = len(absent) - len(hidden)
     reason = lesson.why_hidden(hidden) if hidden else ""
     desc = (
         f"{message} Chart of {words.plural(len(spans), 'time window', 'time windows')} from "
@@ -202,11 +206,13 @@ def build_caption(
     )
     if hidden:
         desc += f" {len(hidden)} not shown ({reason})." if len(hidden) < len(spans) else ""
-    return charts.Caption(key, title, desc, reason)
+    if gaps:
+        desc += f" In {gaps} {lesson.nobody}."
+    return charts.Caption(key, title, desc, reason, lesson.nobody)
 
 
 def _legend(
-    spans: Sequence[charts.Span], hidden: str, has_mean: bool
+    lesson: Lesson, spans: Sequence[charts.Span], hidden: str, has_mean: bool
 ) -> tuple[tuple[str, str], ...]:
     """The swatches that occur in the drawing."""
     some = any(span.value is not None for span in spans)
@@ -214,11 +220,12 @@ def _legend(
     alone = any(len(run) == 1 and run[0].value is not None for run in runs)
     joined = any(len(run) > 1 and run[0].value is not None for run in runs)
     entries = (
-        (joined, "line", "mean of the group"),
+        (joined, "line", "mean of the group" if lesson.k > 1 else "mean"),
         (joined, "band", words.INTERVAL),
         (alone, "dot", f"single window with its {words.INTERVAL}"),
         (some and has_mean, "mean", "mean of the whole lesson"),
         (bool(hidden), "hatch", f"not shown: {hidden}"),
+        (any(span.empty for span in spans), "nobody", lesson.nobody),
     )
     return tuple((swatch, text) for holds, swatch, text in entries if holds)
 
@@ -227,7 +234,7 @@ def _cells(
     one: Row | None, lesson: Lesson, row: Row, scale: Callable[[float], str]
 ) -> tuple[str, str]:
     if one is None:
-        return "not shown", lesson.why_hidden([row])
+        return _absent(row), lesson.why_hidden([row])
     return scale(one["value"]), f"{scale(one['low'])} to {scale(one['high'])}"
 
 
@@ -271,8 +278,8 @@ def _shares_message(lesson: Lesson, overall: Row | None, names: Sequence[str], o
     order = sorted(names, key=lambda name: -overall[name]["value"])
     first, second = order[0], order[1]
     return (
-        f"Over the whole lesson {of} were most often read as {first} "
-        f"({words.percent(overall[first]['value'])}), then {second} "
+        f"Over the whole lesson {of} were read most strongly as {first} (mean score "
+        f"{words.percent(overall[first]['value'])}), then {second} "
         f"({words.percent(overall[second]['value'])})."
     )
 
@@ -292,20 +299,24 @@ def _panel_message(lesson: Lesson, label: str, found: Sequence[Row | None], name
     )
 
 
+def _absent(row: Row) -> str:
+    return NO_VALUE if is_empty(row) else "not shown"
+
+
 def _shares_table(
     lesson: Lesson, found: Sequence[Row | None], head: str, names: Sequence[str], heading: str
 ) -> Table:
-    def cell(one: Row | None, name: str) -> str:
+    def cell(row: Row, one: Row | None, name: str) -> str:
         if one is None:
-            return "not shown"
+            return _absent(row)
         return f"{words.percent(one[name]['value'])} ({words.percent_interval(one[name])})"
 
     rows = tuple(
-        (lesson.span(row), lesson.people(row, head), *(cell(one, name) for name in names))
+        (lesson.span(row), lesson.people(row, head), *(cell(row, one, name) for name in names))
         for row, one in zip(lesson.rows, found, strict=True)
     )
     return Table(
-        f"{heading} per time window: share and {words.INTERVAL}",
+        f"{heading} per time window: mean score and {words.INTERVAL}",
         ("Time", PEOPLE, *(words.label(name) for name in names)),
         rows,
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 from classpulse.page import Card, Table
 from classpulse.room.report import charts, words
-from classpulse.room.report.lesson import Lesson, Panel, Row, Section, shown
+from classpulse.room.report.lesson import Lesson, Panel, Row, Section, fill_gaps, shown
 from classpulse.room.report.sections import build_axes, build_caption, build_shares
 from classpulse.room.writing.reader import STATES, find_head
 
@@ -14,17 +14,23 @@ HEADINGS = {
     "text-5": "Emotions in writing",
     STATES: "Learning states in writing",
 }
+NEAR_ZERO = 0.05  # a mean score whose interval reaches down to it stands out in nothing
 NOBODY = "no texts in both, or too few people"
 
 
-def build_writing(writing: Mapping[str, Any], k: int) -> list[Section]:
-    """Sections over time, or tables of the whole where the file has no times."""
+def build_writing(writing: Mapping[str, Any], k: int, *, end: float) -> list[Section]:
+    """Sections over time, or tables of the whole where the file has no times.
+
+    Args:
+        end: of the session, seconds: the charts run from 0 to it.
+    """
     emotions = find_head(writing["spaces"])
     states = STATES if STATES in writing["spaces"] else None
     heads = [head for head in (emotions, states) if head is not None]
     if not writing["windows"]:
         return [_whole(writing, head, k) for head in heads]
-    lesson = Lesson(writing["windows"], writing["overall"], k)
+    rows = fill_gaps(writing["windows"], end)
+    lesson = Lesson(rows, writing["overall"], k, nobody="nobody wrote")
     shares = [
         build_shares(lesson, head, writing["spaces"][head], HEADINGS[head], of="texts")
         for head in heads
@@ -55,12 +61,23 @@ def writing_cards(writing: Mapping[str, Any], k: int) -> list[Card]:
     if head is None:
         return cards
     if whole is None:
-        return [*cards, Card("Writing", "not shown", f"Reason: {_why_hidden(writing, k)}.")]
+        why = f"Reason: {_why_hidden(writing, k)}."
+        return [*cards, Card("Emotion in the writing", "not shown", why, quiet=True)]
+    return [*cards, _emotion_card(whole, named=writing["named"])]
+
+
+def _emotion_card(whole: Row, *, named: bool) -> Card:
+    """The emotion with the highest mean score, if it is clearly above nothing."""
     first = max(whole, key=lambda name: float(whole[name]["value"]))
     one = whole[first]
-    share = f"{words.percent(one['value'])} of the writing ({words.percent_interval(one)})"
-    alike = "every person alike" if writing["named"] else "every text without a name alike"
-    return [*cards, Card("Writing most often read as", first, f"{share}, {alike}.")]
+    score = f"mean score {words.percent(one['value'])}"
+    reach = f"{words.INTERVAL} {words.percent_interval(one)}"
+    counts = f"Every {'person' if named else 'text without a name'} counts equally."
+    title = "Strongest emotion in the writing"
+    if one["low"] < NEAR_ZERO:
+        text = f"Highest was {first}, {score}, but it may be next to nothing ({reach}). {counts}"
+        return Card(title, "no emotion stood out", text, quiet=True)
+    return Card(title, first, f"{score} ({reach}). {counts}")
 
 
 def _unsigned(stated: int | None) -> str:
@@ -105,7 +122,13 @@ def build_together(lesson: Lesson, summary: Mapping[str, Any]) -> Section:
         )
         for row, one, other, pooled, gap in zip(lesson.rows, seen, read, pools, gaps, strict=True)
     )
-    columns = ("Time", "Faces most often", "Writing most often", "Both together", "Disagreement")
+    columns = (
+        "Time",
+        "Faces most strongly",
+        "Writing most strongly",
+        "Both together",
+        "Disagreement",
+    )
     drawing = charts.draw_bars(spans, build_axes(lesson, 1.0, words.score), caption)
     hidden = (("hatch", f"not shown: {NOBODY}"),) if None in gaps else ()
     return Section(
@@ -153,7 +176,7 @@ def _reasons(writing: Mapping[str, Any]) -> Table | None:
 
 
 def _whole(writing: Mapping[str, Any], head: str, k: int) -> Section:
-    """Shares of the whole as a table."""
+    """Mean scores of the whole as a table."""
     found = shown(writing["overall"], head, k)
     order = sorted(found or (), key=lambda name: -float(found[name]["value"]) if found else 0.0)
     message = _whole_message(found, order, _why_hidden(writing, k))
@@ -162,7 +185,7 @@ def _whole(writing: Mapping[str, Any], head: str, k: int) -> Section:
         (words.label(name), words.percent(one["value"]), words.percent_interval(one))
         for name, one in shares
     )
-    table = Table(f"{HEADINGS[head]}: shares", ("Read as", "Share", words.INTERVAL), rows)
+    table = Table(f"{HEADINGS[head]}: mean scores", ("Read as", "Mean score", words.INTERVAL), rows)
     extra = _reasons(writing) if head != STATES else None
     return Section(head, HEADINGS[head], message, (), (), table, extra)
 
@@ -170,8 +193,12 @@ def _whole(writing: Mapping[str, Any], head: str, k: int) -> Section:
 def _whole_message(found: Row | None, order: Sequence[str], why: str) -> str:
     if found is None:
         return f"Not shown: {why}."
-    first, second = (f"{name} ({words.percent(found[name]['value'])})" for name in order[:2])
-    return f"Texts were most often read as {first}, then {second}. The file does not say when."
+    first, second = order[:2]
+    return (
+        f"Texts were read most strongly as {first} (mean score "
+        f"{words.percent(found[first]['value'])}), then {second} "
+        f"({words.percent(found[second]['value'])}). The file does not say when."
+    )
 
 
 def _together_message(known: Sequence[float], contested: float) -> str:

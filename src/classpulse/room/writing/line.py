@@ -6,7 +6,17 @@ from classpulse.room.writing.keep import describe_evidence
 from classpulse.room.writing.reader import TextModel, find_head, score_texts
 from classpulse.runtime.evidence import Evidence, explain
 
-LISTED = 3  # labels of GoEmotions, of 28
+LISTED = 3  # labels of a row
+ROWS = {  # in plain words; a head of another model stands under its own name
+    "text-5": "one of five emotions",
+    "text-7": "one of seven, neutral and surprise too",
+    "goemotions": "any of 28 shades",
+    "text-state": "learning states, from the 28",
+}
+CAUTION = (
+    "Words are not feelings: this is the tone of a text, often wrong, and nothing about a person. "
+    'It often misses "not" and "any more" (about four of five in our test: docs/text-behaviour.md).'
+)
 
 
 def read_line(text: str, model: TextModel) -> dict[str, Any]:
@@ -45,10 +55,16 @@ def describe_line(found: dict[str, Any]) -> str:
     """A few lines for a person."""
     if found["abstained"] is not None:
         return f"Nothing is said: {found['abstained']}."
-    lines = []
+    lines = ["How likely each label is, from 0 to 1:"]
+    width = max(len(_row_name(head)) for head in found["probs"])
     for head, probs in found["probs"].items():
         ranked = sorted(probs.items(), key=lambda item: -item[1])
-        lines.append(f"{head:<11} {', '.join(f'{label} {p:.2f}' for label, p in ranked[:LISTED])}")
-    told = [Evidence(**one) for one in found["evidence"]]
-    lines.append(f"{found['label']:<11} because of: {describe_evidence(told)}")
-    return "\n".join(lines)
+        told = ", ".join(f"{label} {p:.2f}" for label, p in ranked[:LISTED])
+        lines.append(f"{_row_name(head):<{width}}  {told}")
+    words = describe_evidence([Evidence(**one) for one in found["evidence"]])
+    lines.append(f"Words that spoke most for {found['label']}: {words}")
+    return "\n".join([*lines, CAUTION])
+
+
+def _row_name(head: str) -> str:
+    return f"{head} ({ROWS[head]})" if head in ROWS else head

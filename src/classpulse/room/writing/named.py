@@ -22,7 +22,7 @@ FORMS = (
     "line has a name"
 )
 NEARLY_ALL = 0.9  # of the lines are Name: text, then all are read so
-MANY = 0.5  # of them, then it is a chat that cannot be read
+MANY = 0.3  # of them, then it is a chat that cannot be read
 STAMPED = 0.2  # of the lines are, or begin with, a time: the same
 FEWEST = 3  # lines; fewer are no chat
 EVENT = "notice of the program"
