@@ -1,4 +1,6 @@
-"""Write docs/model.md from the shipped card and a fresh evaluation.
+"""Write docs/model.md, or docs/model-NAME.md of a model that is not the default one.
+
+Everything in it comes from the shipped card, a fresh evaluation and the curves of the run.
 
 python benchmarks/model_page.py face-base FER2013.csv.gz --votes FER2013NEW.csv --run runs/face-base
 """
@@ -9,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from classpulse.core.card import ModelCard, load_card
+from classpulse.core.defaults import MODEL
 from classpulse.lab.data.fer2013 import load_fer2013
 from classpulse.lab.evaluate.command import describe_evaluation, run_evaluation
 from classpulse.lab.terminal import step_bar
 from classpulse.runtime.model import find_model
 
-PAGE = Path(__file__).parents[1] / "docs" / "model.md"
+DOCS = Path(__file__).parents[1] / "docs"
 
 
 def main() -> None:
@@ -29,8 +32,9 @@ def main() -> None:
     with step_bar(quiet=False) as on_step:
         numbers = run_evaluation([options.model], faces, on_step=on_step)
     curves = json.loads((options.run / "curves.json").read_text())
-    PAGE.write_text(page(card, describe_evaluation(numbers), curves), encoding="utf-8")
-    print(PAGE)
+    out = DOCS / ("model.md" if options.model == MODEL else f"model-{options.model}.md")
+    out.write_text(page(card, describe_evaluation(numbers), curves), encoding="utf-8")
+    print(out)
 
 
 def page(card: ModelCard, evaluation: str, curves: dict[str, Any]) -> str:
