@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ pytest.importorskip("sklearn")
 
 from classpulse.core.errors import InputError
 from classpulse.core.labels import FERPLUS_VOTES
+from classpulse.lab.data.cache import Arrays, is_cached, load_cached
 from classpulse.lab.data.catalog import list_catalog
 from classpulse.lab.data.contents import find_reader, reader_names
 from classpulse.lab.data.layouts import load_faces
@@ -385,6 +387,88 @@ def test_cached_pictures_of_one_source_are_deleted(
     assert (found["entries"], cached(cache)) == (1, 1) and found["bytes"] > 24 * 48 * 48
     (entry / "source.txt").unlink()  # as older versions left it: nobody knows whose it is
     assert read(command("data", "purge", fer, "--json"))["entries"] == 1 and fer.exists()
+
+
+@pytest.fixture
+def crops(command: Any, tmp_path: Path, cache: Path) -> Path:
+    """A folder of face crops that has been read once."""
+    for i, label in enumerate(("happy", "sad")):
+        folder = tmp_path / "set" / "crops" / label
+        folder.mkdir(parents=True)
+        cv2.imwrite(str(folder / "a.png"), np.full((48, 48), 40 + 50 * i, dtype=np.uint8))
+    read(command("data", "describe", tmp_path / "set" / "crops", "--json"))
+    assert cached(cache) == 1
+    return tmp_path / "set" / "crops"
+
+
+def change(crops: Path) -> None:
+    (crops / "sad" / "a.png").unlink()
+
+
+def spoil(crops: Path) -> None:
+    (crops / "sad" / "a.png").write_bytes(b"no picture")
+    (crops / "stray.png").write_bytes(b"neither")
+
+
+@pytest.mark.parametrize("happen", [change, spoil, shutil.rmtree])
+def test_what_was_made_of_a_folder_is_deleted_also_when_that_changed(
+    command: Any, crops: Path, cache: Path, happen: Any
+) -> None:
+    happen(crops)
+    assert read(command("data", "purge", crops, "--json"))["entries"] == 1
+    assert cached(cache) == 0
+
+
+def test_what_was_made_of_a_copy_is_deleted_by_its_content_and_by_its_old_path(
+    command: Any, crops: Path, cache: Path, tmp_path: Path
+) -> None:
+    moved = tmp_path / "line\nbreak"
+    crops.rename(moved)
+    assert read(command("data", "purge", moved, "--json"))["entries"] == 1  # as it holds the same
+    read(command("data", "describe", moved, "--json"))
+    shutil.copytree(moved, crops)
+    read(command("data", "describe", crops, "--json"))  # the same entry
+    assert cached(cache) == 1
+    change(moved)
+    change(crops)
+    assert read(command("data", "purge", crops.parent, "--json"))["entries"] == 1
+    assert cached(cache) == 0
+
+
+def test_an_entry_without_a_path_goes_with_any_and_another_source_stays(
+    command: Any, crops: Path, fer: Path, cache: Path
+) -> None:
+    read(command("data", "describe", fer, "--json"))
+    (entry,) = cache.glob("fer2013-*")
+    note = entry / "source.txt"
+    assert note.read_text().splitlines()[1:] == [json.dumps(str(fer.resolve()))]
+    note.write_text(note.read_text().splitlines()[0])  # as older versions wrote it
+    read(command("data", "describe", fer, "--json"))
+    change(crops)
+    assert read(command("data", "purge", crops, "--json"))["entries"] == 2
+    read(command("data", "describe", fer, "--json"))
+    assert read(command("data", "purge", crops, "--json"))["entries"] == 0 and cached(cache) == 1
+
+
+def test_of_two_that_parse_a_copy_at_once_both_are_noted(cache: Path, tmp_path: Path) -> None:
+    def build() -> Arrays:  # meanwhile another process is faster
+        return load_cached("hash", "pictures", lambda: {"a": np.ones(2)}, path=tmp_path / "one")
+
+    load_cached("hash", "pictures", build, path=tmp_path / "other")
+    assert cached(cache) == 1 and is_cached(tmp_path / "one") and is_cached(tmp_path / "other")
+    assert not is_cached(tmp_path / "on")
+
+
+def test_a_folder_that_was_never_read_is_not_parsed_to_be_deleted(
+    command: Any, crops: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache_before = sorted(cache.iterdir())
+    other = crops.parent / "other"
+    shutil.copytree(crops, other)
+    change(other)
+    monkeypatch.setattr("classpulse.lab.data.pictures.decode_still", None)
+    assert read(command("data", "purge", other, "--json"))["entries"] == 0
+    assert sorted(cache.iterdir()) == cache_before
 
 
 def test_all_cached_pictures_are_deleted_and_nothing_else(

@@ -40,6 +40,25 @@ def test_what_was_written_can_be_kept(tmp_path: Path) -> None:
     assert partial_path(tmp_path / "a").read_text() == "half"
 
 
+def test_an_error_in_reading_is_none_in_writing(tmp_path: Path) -> None:
+    gone = tmp_path / "source" / "picture.png"
+    for new in (new_file(tmp_path / "a"), new_folder(tmp_path / "a")):
+        with pytest.raises(FileNotFoundError, match=r"picture\.png"), new:
+            gone.read_bytes()
+        assert names(tmp_path) == []
+    with pytest.raises(OutputError, match="cannot write"), new_folder(tmp_path / "a") as aside:
+        (aside / "below" / "b").write_text("")
+    assert names(tmp_path) == []
+
+
+def test_an_error_about_a_relative_name_is_one_in_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError, match="cannot write none/a: "), new_file(Path("none/a")) as a:
+        a.write_bytes(b"")
+
+
 def test_a_text_keeps_its_line_ends(tmp_path: Path) -> None:
     save_text("ä\r\nb\n", tmp_path / "a")
     assert (tmp_path / "a").read_bytes() == "ä\r\nb\n".encode()
@@ -83,22 +102,37 @@ def test_files_replace_those_of_a_folder_together_and_last_the_one_that_vouches(
     assert texts == ["new", "new", "old"]
 
 
-@pytest.mark.parametrize("there", [False, True])
-def test_an_interrupt_leaves_a_folder_as_it_was(there: bool, tmp_path: Path) -> None:
-    if there:
-        save_texts({"a": "old"}, tmp_path / "out")
+@pytest.mark.parametrize("held", [None, [], ["a"]])
+def test_an_interrupt_leaves_a_folder_as_it_was(held: list[str] | None, tmp_path: Path) -> None:
+    if held is not None:
+        save_texts(dict.fromkeys(held, "old"), tmp_path / "out")
     with pytest.raises(KeyboardInterrupt), new_files(tmp_path / "out", last="a") as aside:
         (aside / "a").write_text("new")
         raise KeyboardInterrupt
-    assert names(tmp_path) == (["out"] if there else [])
-    if there:
-        assert names(tmp_path / "out") == ["a"] and (tmp_path / "out" / "a").read_text() == "old"
+    assert names(tmp_path) == ([] if held is None else ["out"])
+    for name in held or ():
+        assert (tmp_path / "out" / name).read_text() == "old"
+    if held is not None:
+        assert names(tmp_path / "out") == held
 
 
 def test_a_new_folder_is_there_when_it_is_full(tmp_path: Path) -> None:
     with new_folder(tmp_path / "out") as aside:
         (aside / "a").write_text("")
         assert not (tmp_path / "out").exists()
-    assert names(tmp_path) == ["out"] and (tmp_path / "out").stat().st_mode & 0o777 == 0o755
+    assert names(tmp_path) == ["out"] and names(tmp_path / "out") == ["a"]
     with pytest.raises(OutputError, match="is not empty"), new_folder(tmp_path / "out"):
         pass
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o755), (0o077, 0o700), (0o002, 0o775)])
+def test_a_new_folder_has_the_rights_that_the_umask_leaves(
+    umask: int, mode: int, tmp_path: Path
+) -> None:
+    before = os.umask(umask)
+    try:
+        with new_folder(tmp_path / "out"):
+            pass
+    finally:
+        os.umask(before)
+    assert (tmp_path / "out").stat().st_mode & 0o777 == mode

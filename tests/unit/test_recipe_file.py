@@ -118,3 +118,22 @@ def test_changed_keys_are_those_that_train_otherwise() -> None:
     other = recipe_table(load_recipe("thesis-cnn-1-weights"))
     assert changed_keys(one, other) == ["augment.rotation", "balance", "schedule.sides"]
     assert changed_keys(one, one) == []
+
+
+def test_an_empty_value_is_like_none_and_zero_is_not() -> None:
+    teach = {"teachers": ["face-base"], "share": 0.5}
+    for empty in ([], {}, "", None):
+        assert changed_keys({"teach": teach}, {"teach": teach | {"heads": empty}}) == []
+        assert changed_keys({}, {"start": empty}) == []
+    for value in (["state"], 0, False):
+        assert changed_keys({"teach": teach}, {"teach": teach | {"heads": value}}) == [
+            "teach.heads"
+        ]
+        assert changed_keys({}, {"start": value}) == ["start"]
+
+
+def test_a_taught_run_from_before_heads_were_chosen_goes_on() -> None:
+    changes = ['teach.teachers=["face-base"]']
+    now = json.loads(json.dumps(recipe_table(load_recipe("face-base", changes=changes))))
+    before = now | {"teach": {k: v for k, v in now["teach"].items() if k != "heads"}}
+    assert before != now and changed_keys(before, now) == []

@@ -4,7 +4,7 @@ It imports nothing, so that `classpulse --help` need not wait for a network's ru
 """
 
 MODEL = "face-base"  # shipped artefacts, by name
-TEXT_MODEL = "text-minilm"
+TEXT_MODEL = "text-emotion"
 DETECTOR = "retinaface"
 PRESET = "default"  # engagement weights
 EVERY = 0.5  # seconds between analyzed frames: expressions that matter last longer

@@ -7,7 +7,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -29,16 +29,22 @@ def partial_path(path: Path) -> Path:
 
 
 @contextmanager
-def writing(path: Path, *, keep: bool = False, other: str = PLACE) -> Iterator[None]:
+def writing(
+    path: Path, *, keep: bool = False, other: str = PLACE, aside: Path | None = None
+) -> Iterator[None]:
     """Turn the operating system's errors into one `OutputError` that names the file.
 
     Args:
         keep: the message says that what was written so far is kept.
         other: what to choose another one of, for example ``--out``.
+        aside: where `path` stands until it is whole, for a block that is the caller's: it may read
+            too, and an error about a file that lies in neither of them stays what it is.
     """
     try:
         yield
     except OSError as error:
+        if aside is not None and _is_elsewhere(error.filename, (path, aside)):
+            raise
         advice = _ADVICE.get(error.errno or 0, "check the rights there")
         kept = ". What was written so far is kept" if keep else ""
         raise OutputError(
@@ -71,7 +77,7 @@ def new_file(path: Path, *, keep: bool = False, other: str = PLACE) -> Iterator[
         raise OutputError(f"{path} is a folder: give the name of a file")
     aside = partial_path(path)
     try:
-        with writing(path, keep=keep, other=other):
+        with writing(path, keep=keep, other=other, aside=aside):
             yield aside
             os.replace(aside, path)
     finally:
@@ -131,8 +137,10 @@ def new_folder(path: Path) -> Iterator[Path]:
         if path.is_dir() and any(path.iterdir()):
             raise OutputError(f"{path} is not empty, and nothing is overwritten: give a new folder")
         path.parent.mkdir(parents=True, exist_ok=True)
-        with scratch_folder(path, parent=path.parent) as aside:
-            aside.chmod(0o755)  # not for its owner alone
+    with scratch_folder(path, parent=path.parent) as scratch:
+        aside = scratch / "new"  # with the rights that the umask leaves, unlike `scratch` itself
+        with writing(path, aside=aside):
+            aside.mkdir()
             yield aside
             if path.is_dir():
                 path.rmdir()
@@ -153,6 +161,7 @@ def new_files(folder: Path, *, last: str) -> Iterator[Path]:
     Raises:
         OutputError: nothing may be written to `folder`.
     """
+    made = not os.path.exists(folder)
     make_folder(folder)
     try:
         with scratch_folder(folder, parent=folder) as aside:
@@ -161,8 +170,9 @@ def new_files(folder: Path, *, last: str) -> Iterator[Path]:
             for file in files:
                 replace_with(file, folder / file.name)
     finally:
-        with suppress(OSError):  # of a folder that holds something
-            folder.rmdir()
+        if made:
+            with suppress(OSError):  # of a folder that holds something
+                folder.rmdir()
 
 
 @contextmanager
@@ -180,3 +190,11 @@ def scratch_folder(path: Path, *, parent: Path) -> Iterator[Path]:
         yield aside
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _is_elsewhere(name: object, places: Iterable[Path]) -> bool:
+    """Is it the name of a file, as `OSError` has it, that is and lies in none of the places?"""
+    if not isinstance(name, str | bytes | os.PathLike):
+        return False
+    file = Path(os.path.abspath(os.fsdecode(name)))
+    return not any(file.is_relative_to(os.path.abspath(place)) for place in places)

@@ -184,17 +184,25 @@ def recipe_table(recipe: Recipe) -> dict[str, Any]:
 
 
 def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What two recipe tables train otherwise, as ``schedule.batch``: names and claims do not."""
+    """What two recipe tables train otherwise, as ``schedule.batch``: names and claims do not.
+
+    What is empty is like what is not there, so that a run from before there was a setting goes on;
+    0 and False are values.
+    """
     keys = sorted((old.keys() | new.keys()) - {*OWN, *EXPORT})
     found = []
     for key in keys:
-        a, b = old.get(key), new.get(key)
+        a, b = _or_none(old.get(key)), _or_none(new.get(key))
         if isinstance(a, Mapping) and isinstance(b, Mapping):
             names = sorted((a.keys() | b.keys()) - set(GONE.get(key, ())))
-            found += [f"{key}.{k}" for k in names if a.get(k) != b.get(k)]
+            found += [f"{key}.{k}" for k in names if _or_none(a.get(k)) != _or_none(b.get(k))]
         elif a != b:
             found.append(key)
     return found
+
+
+def _or_none(value: Any) -> Any:
+    return None if isinstance(value, str | list | tuple | Mapping) and not value else value
 
 
 def _build_recipe(raw: dict[str, Any], *, where: str) -> Recipe:

@@ -35,7 +35,7 @@ STATE_CAVEAT = (
 )
 NEGATION = (
     'The model often misses "not" and "any more": in a test with sentences such as "I am not '
-    'scared any more", about four of five were read as the feeling that they deny.'
+    'scared any more", more than half were read as the feeling that they deny.'
 )
 TEXT_CAVEATS = (
     "What somebody writes is not what they feel: irony, quotations and jokes are read as they "

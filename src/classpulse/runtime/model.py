@@ -13,8 +13,6 @@ from classpulse.core.errors import ModelError, ShapeError
 from classpulse.core.records import Scores
 from classpulse.runtime.session import build_scores, no_scores, open_session, run_session
 
-DEFAULT_MODEL = MODEL
-
 
 def shipped_models() -> dict[str, Path]:
     """Name -> folder of the artefacts inside the package, in alphabetical order."""

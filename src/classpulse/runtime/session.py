@@ -38,8 +38,12 @@ def read_checked(path: Path, sha256: str, *, card: str) -> bytes:
     return content
 
 
-def open_session(path: Path, card: Card, *, threads: int) -> Any:
+def open_session(path: Path, card: Card, *, threads: int, unpack: bool = False) -> Any:
     """An onnxruntime session of the file that the card describes.
+
+    Args:
+        unpack: put weights that are stored in 8 bits back into float32 once, when it is opened, and
+            not in every run. A network that computes in 8 bits between such steps would lose that.
 
     Raises:
         ModelError: as `read_checked`, or it is no ONNX file, or lacks an output of the card.
@@ -52,6 +56,8 @@ def open_session(path: Path, card: Card, *, threads: int) -> Any:
     # a thread that spins while it waits takes the core that another stage needs
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
+    if unpack:
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises its own pybind types, all plain Exceptions

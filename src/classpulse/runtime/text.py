@@ -44,7 +44,7 @@ class OnnxTextModel:
         words = read_checked(folder / gate.words, gate.words_sha256, card=self.card.name)
         self.words = frozenset(words.decode("utf-8").split())
         self._encoder = _open_encoder(tokenizer, self.card)
-        self._session = open_session(folder / "model.onnx", self.card, threads=threads)
+        self._session = open_session(folder / "model.onnx", self.card, threads=threads, unpack=True)
         taken = {one.name for one in self._session.get_inputs()}
         if taken != set(INPUTS):
             raise ModelError(

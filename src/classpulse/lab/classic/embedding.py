@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from classpulse.core.card import InputSpec, ModelCard, load_card
+from classpulse.core.defaults import MODEL
 from classpulse.core.errors import ModelError
 from classpulse.lab.classic.transformers import PictureFeatures, Values
-from classpulse.runtime.model import DEFAULT_MODEL, OnnxModel, find_model
+from classpulse.runtime.model import OnnxModel, find_model
 
 EMBEDDING = "embedding"  # name of the output of an embedding graph
 LINEAR = ("Gemm", "MatMul")
@@ -33,9 +34,7 @@ class ArtefactEmbedding(PictureFeatures):
         height: of a picture in pixels, see `transformers.picture_shape`.
     """
 
-    def __init__(
-        self, *, model: str = DEFAULT_MODEL, threads: int = 1, height: int | None = None
-    ) -> None:
+    def __init__(self, *, model: str = MODEL, threads: int = 1, height: int | None = None) -> None:
         self.model = model
         self.threads = threads
         self.height = height

@@ -9,6 +9,7 @@ Arousal Computing in the Wild"; http://mohammadmahoor.com/affectnet, on request,
 An annotation file holds one number, which is stored as text. The landmarks are not read.
 """
 
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path, PurePosixPath
 
@@ -49,16 +50,8 @@ def load_affectnet(
             is out of range (the file is named).
     """
     check_side(side)
-    parts = [part for part in PARTS if (path / part).is_dir()]
-    files = sorted(f"{part}/images/{name}" for part in parts for name in _names_in(path, part))
-    notes = {kind: [_annotation(path, file, kind) for file in files] for kind in KINDS}
-    missing = [note for kind in KINDS for note in notes[kind] if not note.is_file()]
-    if missing:
-        raise InputError(
-            f"{path}: {len(missing)} annotations of {len(files)} pictures are missing, the first "
-            f"is {missing[0]}; unpack the set again"
-        )
-    sha256 = hash_source(path, files=[*(path / f for f in files), *chain(*notes.values())])
+    files, notes = _find_files(path)
+    sha256 = _hash_files(path, files, notes)
 
     def build() -> Arrays:
         with open_tree(path) as tree:
@@ -72,7 +65,7 @@ def load_affectnet(
             "arousal": _load_column(notes["aro"]),
         }
 
-    arrays = load_cached(sha256, "affectnet", build, settings=f"side {side}")
+    arrays = load_cached(sha256, "affectnet", build, path=path, settings=f"side {side}")
     return FaceSet(
         images=arrays["images"],
         labels=arrays["labels"],
@@ -83,6 +76,33 @@ def load_affectnet(
         groups={name: arrays[name] for name in ("valence", "arousal")},
         sha256=sha256,
     )
+
+
+def hash_affectnet(path: Path) -> str:
+    """SHA-256 of what `load_affectnet` reads, without its pictures being decoded.
+
+    Raises:
+        InputError: a part has no pictures, or a picture has no annotation.
+    """
+    return _hash_files(path, *_find_files(path))
+
+
+def _find_files(path: Path) -> tuple[list[str], dict[str, list[Path]]]:
+    """Pictures, and for each kind their annotations in the same order."""
+    parts = [part for part in PARTS if (path / part).is_dir()]
+    files = sorted(f"{part}/images/{name}" for part in parts for name in _names_in(path, part))
+    notes = {kind: [_annotation(path, file, kind) for file in files] for kind in KINDS}
+    missing = [note for kind in KINDS for note in notes[kind] if not note.is_file()]
+    if missing:
+        raise InputError(
+            f"{path}: {len(missing)} annotations of {len(files)} pictures are missing, the first "
+            f"is {missing[0]}; unpack the set again"
+        )
+    return files, notes
+
+
+def _hash_files(path: Path, files: Sequence[str], notes: Mapping[str, Sequence[Path]]) -> str:
+    return hash_source(path, files=[*(path / f for f in files), *chain(*notes.values())])
 
 
 def _names_in(path: Path, part: str) -> list[str]:

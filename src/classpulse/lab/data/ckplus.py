@@ -60,7 +60,7 @@ def load_ckplus(
     """
     with open_tree(path) as tree:
         sha256 = tree.hash_pictures()
-        arrays = load_cached(sha256, "ckplus", lambda: _parse(tree, on_progress))
+        arrays = load_cached(sha256, "ckplus", lambda: _parse(tree, on_progress), path=path)
     faces = FaceSet(
         images=arrays["images"],
         labels=arrays["labels"],

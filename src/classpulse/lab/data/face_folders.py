@@ -67,6 +67,7 @@ def load_fer2013_folders(path: Path, *, on_progress: OnProgress = ignore_progres
                     on_progress=on_progress,
                 ),
             },
+            path=path,
         )  # fmt: skip
         return FaceSet(
             images=arrays["images"],
@@ -163,7 +164,8 @@ def _any_pictures(tree: Tree, side: int, on_progress: OnProgress) -> tuple[NDArr
         return {"images": images}
 
     sha256 = tree.hash_pictures()
-    return load_cached(sha256, "pictures", build, settings=f"side {side}")["images"], sha256
+    arrays = load_cached(sha256, "pictures", build, path=tree.path, settings=f"side {side}")
+    return arrays["images"], sha256
 
 
 def _split_names(tree: Tree, levels: Sequence[str]) -> list[list[str]]:

@@ -57,7 +57,7 @@ def load_fer2013(
     if part is not None and part not in USAGES:
         raise InputError(f"FER2013 has the parts {', '.join(USAGES)}, not '{part}'")
     sha256 = hash_source(path)
-    arrays = load_cached(sha256, "fer2013", lambda: _parse(path, on_progress))
+    arrays = load_cached(sha256, "fer2013", lambda: _parse(path, on_progress), path=path)
     faces = FaceSet(
         images=arrays["images"],
         labels=arrays["labels"],

@@ -11,8 +11,8 @@ from typing import Any
 
 from classpulse.core.errors import InputError
 from classpulse.core.registry import Registry
-from classpulse.lab.data.affectnet import load_affectnet, matches_affectnet
-from classpulse.lab.data.cache import OnProgress, ignore_progress
+from classpulse.lab.data.affectnet import hash_affectnet, load_affectnet, matches_affectnet
+from classpulse.lab.data.cache import OnProgress, hash_source, ignore_progress
 from classpulse.lab.data.ckplus import load_ckplus, matches_ckplus
 from classpulse.lab.data.clip_layouts import find_clip_layout
 from classpulse.lab.data.face_folders import (
@@ -26,7 +26,8 @@ from classpulse.lab.data.face_folders import (
 from classpulse.lab.data.faces import FaceSet
 from classpulse.lab.data.fer2013 import join_votes, load_fer2013, matches_fer2013
 from classpulse.lab.data.groups import join_groups
-from classpulse.lab.data.rafdb import load_rafdb, matches_rafdb
+from classpulse.lab.data.pictures import hash_pictures
+from classpulse.lab.data.rafdb import hash_rafdb, load_rafdb, matches_rafdb
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Layout:
         summary: what it is, who published it and on what terms, for `classpulse data ls`.
         matches: does this path look like it? Reads names and first bytes, never everything.
         load: (path, on_progress=...) -> the whole set; also side=... where it is `scaled`.
+        hash: path -> `sha256` of what `load` gives, without parsing or caching it.
         scaled: pictures come in any size and are scaled to a side.
         voted: FER+ votes can be joined.
     """
@@ -44,6 +46,7 @@ class Layout:
     summary: str
     matches: Callable[[Path], bool]
     load: Callable[..., FaceSet]
+    hash: Callable[[Path], str]
     scaled: bool = False
     voted: bool = False
 
@@ -94,6 +97,15 @@ def load_faces(
     return faces if part is None else faces.take_part(part)
 
 
+def hash_faces(path: Path) -> str:
+    """SHA-256 of a face data set as `FaceSet.sha256` has it: which files count its layout knows.
+
+    Raises:
+        InputError: no layout fits, or files of it are missing or cannot be read.
+    """
+    return LAYOUTS.get(find_layout(path)).hash(path)
+
+
 def find_layout(path: Path) -> str:
     """Name of the first layout that the path looks like.
 
@@ -121,6 +133,7 @@ LAYOUTS.register("fer2013-csv")(
         "2013; rights to the pictures unresolved)",
         matches_fer2013,
         load_fer2013,
+        hash_source,
         voted=True,
     )
 )
@@ -130,6 +143,7 @@ LAYOUTS.register("ckplus")(
         "2010; research use)",
         matches_ckplus,
         load_ckplus,
+        hash_pictures,
     )
 )
 LAYOUTS.register("rafdb")(
@@ -138,6 +152,7 @@ LAYOUTS.register("rafdb")(
         "research use)",
         matches_rafdb,
         load_rafdb,
+        hash_rafdb,
     )
 )
 LAYOUTS.register("affectnet")(
@@ -146,6 +161,7 @@ LAYOUTS.register("affectnet")(
         "(Mollahosseini et al. 2019; on request, research use)",
         matches_affectnet,
         load_affectnet,
+        hash_affectnet,
         scaled=True,
     )
 )
@@ -155,6 +171,7 @@ LAYOUTS.register("fer2013-folders")(
         "fer2013-csv)",
         matches_fer2013_folders,
         load_fer2013_folders,
+        hash_pictures,
     )
 )
 LAYOUTS.register("face-folders")(
@@ -162,6 +179,7 @@ LAYOUTS.register("face-folders")(
         "your own face crops of any size, <class>/* named after labels",
         matches_class_folders,
         load_class_folders,
+        hash_pictures,
         scaled=True,
     )
 )
@@ -170,6 +188,7 @@ LAYOUTS.register("face-pictures")(
         "your own face crops of any size in one folder, without labels",
         matches_unlabeled,
         load_unlabeled,
+        hash_pictures,
         scaled=True,
     )
 )

@@ -64,6 +64,16 @@ def open_tree(path: Path) -> Iterator[Tree]:
         yield Tree(path, names, lambda name: _read_zipped(archive, name, path))
 
 
+def hash_pictures(path: Path) -> str:
+    """As `Tree.hash_pictures`, of a folder or zip file that is not open.
+
+    Raises:
+        InputError: as `open_tree`, or a picture cannot be read.
+    """
+    with open_tree(path) as tree:
+        return tree.hash_pictures()
+
+
 def load_pictures(
     tree: Tree,
     names: Sequence[str],

@@ -8,6 +8,7 @@ Recognition in the Wild"; http://www.whdeng.cn/RAF/model1.html, on request, for 
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,14 +43,8 @@ def load_rafdb(path: Path, *, on_progress: OnProgress = ignore_progress) -> Face
     """
     root = _root(path)
     stems, labels = _load_labels(root / LABELS)
-    files = [f"Image/aligned/{stem}_aligned.jpg" for stem in stems]
-    missing = [file for file in files if not (root / file).is_file()]
-    if missing:
-        raise InputError(
-            f"{root} lacks {len(missing)} of the {len(files)} pictures in {LABELS}, the first is "
-            f"{missing[0]}: unpack aligned.zip into Image"
-        )
-    sha256 = hash_source(root, files=[root / LABELS, *(root / file for file in files)])
+    files = _pictures_of(root, stems)
+    sha256 = _hash_files(root, files)
 
     def build() -> Arrays:
         with open_tree(root) as tree:
@@ -59,7 +54,7 @@ def load_rafdb(path: Path, *, on_progress: OnProgress = ignore_progress) -> Face
         return {"images": images}
 
     return FaceSet(
-        images=load_cached(sha256, "rafdb", build)["images"],
+        images=load_cached(sha256, "rafdb", build, path=root)["images"],
         labels=labels,
         space=RAFDB_7,
         name="RAF-DB",
@@ -67,6 +62,31 @@ def load_rafdb(path: Path, *, on_progress: OnProgress = ignore_progress) -> Face
         file=np.array(files),
         sha256=sha256,
     )
+
+
+def hash_rafdb(path: Path) -> str:
+    """SHA-256 of what `load_rafdb` reads, without its pictures being decoded.
+
+    Raises:
+        InputError: a line of the label list is malformed, or a picture is missing.
+    """
+    root = _root(path)
+    return _hash_files(root, _pictures_of(root, _load_labels(root / LABELS)[0]))
+
+
+def _pictures_of(root: Path, stems: Sequence[str]) -> list[str]:
+    files = [f"Image/aligned/{stem}_aligned.jpg" for stem in stems]
+    missing = [file for file in files if not (root / file).is_file()]
+    if missing:
+        raise InputError(
+            f"{root} lacks {len(missing)} of the {len(files)} pictures in {LABELS}, the first is "
+            f"{missing[0]}: unpack aligned.zip into Image"
+        )
+    return files
+
+
+def _hash_files(root: Path, files: Sequence[str]) -> str:
+    return hash_source(root, files=[root / LABELS, *(root / file for file in files)])
 
 
 def _root(path: Path) -> Path:

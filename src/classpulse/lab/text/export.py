@@ -132,10 +132,11 @@ def to_int8(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def to_int8_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Large matrices in 8 bits with a scale for each row, put back in every run as float32.
+    """Large matrices in 8 bits with a scale for each row, computed with in float32.
 
-    As small as `to_int8` and slower, but nearly exact where activations have outliers: a plain int8
-    MPNet has a cosine of 0.65 to itself (dependencies.md).
+    As small a file as `to_int8` and slower, but nearly exact where activations have outliers: a
+    plain int8 MPNet has a cosine of 0.65 to itself (dependencies.md). `runtime.text` puts the
+    weights back once, when it opens the file.
     """
     graph, nodes = model.graph, []
     for tensor in graph.initializer:
