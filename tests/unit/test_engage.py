@@ -375,7 +375,9 @@ def test_windows_are_half_open_and_in_order() -> None:
 
 
 def test_a_source_without_length_has_a_window() -> None:
-    assert len(filled([(0.0, "S01", 0.5)]).windows(end=0.0)) == 1
+    moment = filled([(0.0, "S01", 0.5)])
+    [window] = moment.windows(end=0.0)
+    assert (window.t0, window.t1) == (0.0, 0.001) == (0.0, moment.overall(end=0.0).t1)
 
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=9), st.floats(0.5, 20.0))

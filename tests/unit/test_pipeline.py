@@ -1,7 +1,7 @@
 """The main path with fake parts: order, abstention, privacy, interrupts, and what is on disk."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -325,6 +325,50 @@ def test_a_second_person_stops_a_single_subject_session() -> None:
         run(always((20, 20), (200, 20)), privacy=ALONE)
 
 
+def joined(*parts: Faces) -> Faces:
+    marks = [part.landmarks for part in parts if part.landmarks is not None]
+    return Faces(
+        np.concatenate([part.box for part in parts]),
+        np.concatenate([part.score for part in parts]),
+        np.concatenate(marks),
+    )
+
+
+def beside(*, score: float, at: Collection[float]) -> Find:
+    """A detector that sees the same face always, and in some frames a second one."""
+
+    def find(frame: Frame) -> Faces:
+        first = build_faces((20, 20))
+        second = build_faces((200, 20), score=score)
+        return joined(first, second) if frame.t in at else first
+
+    return find
+
+
+@pytest.mark.parametrize("score", [0.81, 0.85, 0.99])
+def test_a_second_face_that_is_no_subject_stops_such_a_session(score: float) -> None:
+    """The tracker begins with a surer face, but nobody else may be in view."""
+    source = FakeSource(frames(8))
+    with pytest.raises(PrivacyError, match=r"2 faces are in view at 2\.0 s"):
+        run(beside(score=score, at=(1.5, 2.0, 2.5, 3.0, 3.5)), source=source, privacy=ALONE)
+
+
+@pytest.mark.parametrize(
+    ("score", "at"), [(0.75, (0.0, 0.5, 1.0, 1.5)), (0.85, (0.5, 1.5, 2.5)), (0.95, (1.0,))]
+)
+def test_what_is_hardly_a_face_or_gone_again_stops_nothing(
+    score: float, at: Collection[float]
+) -> None:
+    source = FakeSource(frames(8))
+    seen = run(beside(score=score, at=at), source=source, privacy=ALONE)
+    assert len(seen) == 8
+
+
+def test_a_face_that_is_carried_along_is_one_look() -> None:
+    find, source = beside(score=0.85, at=(1.0,)), FakeSource(frames(8))
+    assert len(run(find, source=source, privacy=ALONE, detect_every=1.0)) == 8
+
+
 def test_one_picture_of_one_person_is_fine_among_empty_ones() -> None:
     def find(frame: Frame) -> Faces:
         return build_faces((20, 20)) if frame.t == 0.5 else Faces.none()
@@ -613,23 +657,43 @@ def detail(image: NDArray[np.uint8]) -> float:
     return float(np.abs(np.diff(image.astype(float), axis=1)).mean())
 
 
-def video_of_noise(stage: Stage, **options: Any) -> NDArray[np.uint8]:
-    """The first annotated frame of faces in coarse noise."""
+def video_of_noise(
+    stage: Stage, find: Find | None = None, **options: Any
+) -> list[NDArray[np.uint8]]:
+    """The annotated frames of faces in coarse noise, the first of them not confirmed yet."""
     image = np.kron(noise(60, 80), np.ones((4, 4, 1), np.uint8))
     stage.source = FakeSource([build_frame(i * 0.5, image) for i in range(3)])
-    stage.find = always((100, 80), side=80)
+    stage.find = find or always((100, 80), side=80)
     stage.run(annotate=True, **options)
-    return decoded(stage.out / "annotated.mp4")[0]
+    return decoded(stage.out / "annotated.mp4")
 
 
 def test_faces_in_the_annotated_video_are_blurred(stage: Stage) -> None:
-    first = video_of_noise(stage)
+    first = video_of_noise(stage)[0]
     assert detail(first[90:150, 110:170]) < 0.2 * detail(first[:40, :60])
 
 
 def test_faces_are_shown_only_when_asked(stage: Stage) -> None:
-    first = video_of_noise(stage, show_faces=True, privacy=Privacy(consent="forms 1 to 6"))
-    assert detail(first[90:150, 110:170]) > 0.5 * detail(first[:40, :60])
+    shown = video_of_noise(stage, show_faces=True, privacy=Privacy(consent="forms 1 to 6"))
+    assert detail(shown[1][90:150, 110:170]) > 0.5 * detail(shown[1][:40, :60])
+
+
+def test_only_faces_of_subjects_are_shown(stage: Stage) -> None:
+    """Who the consent is of is not known of a face that nobody follows."""
+
+    def find(frame: Frame) -> Faces:
+        return joined(build_faces((100, 80), side=80), build_faces((220, 150), side=80, score=0.85))
+
+    rules = Privacy(consent="forms 1 to 6")
+    shown = video_of_noise(stage, find, show_faces=True, privacy=rules)[1]
+    assert detail(shown[90:150, 110:170]) > 0.5 * detail(shown[:40, :60])
+    assert detail(shown[160:220, 230:290]) < 0.2 * detail(shown[:40, :60])
+
+
+def test_faces_are_shown_in_the_annotated_video_only(stage: Stage) -> None:
+    with pytest.raises(InputError, match=r"--show-faces is for .* video.*add --annotate"):
+        stage.run(show_faces=True, privacy=Privacy(consent="forms 1 to 6"))
+    assert stage.names() == []
 
 
 @pytest.mark.parametrize(
@@ -673,7 +737,7 @@ def test_a_second_face_ends_a_session_of_ones_own_camera(stage: Stage) -> None:
 
 
 def test_unconfirmed_faces_are_blurred_too(stage: Stage) -> None:
-    first = video_of_noise(stage, privacy=Privacy("eu-school"))  # frame 0: nobody is confirmed
+    first = video_of_noise(stage, privacy=Privacy("eu-school"))[0]  # frame 0: nobody is confirmed
     assert detail(first[90:150, 110:170]) < 0.2 * detail(first[:40, :60])
 
 

@@ -148,9 +148,38 @@ def test_how_many_people_texts_are_from(tmp_path: Path) -> None:
     assert posts.people_among({"W02", "W03"}) == 1 and posts.people_among(()) == 0
     stated = load(tmp_path, "p.csv", table, writers=3)
     assert stated.people_among(everybody) == 3 and stated.people_among({"W02"}) == 1
+    assert stated.people_among(everybody - {"W02"}) == 2  # the third may have written W02
     assert load(tmp_path, "p.csv", table, writers=1).most_writers == 2  # two are named
     with pytest.raises(InputError, match="writers = 0 is not possible"):
         Writing(tmp_path / "p.csv", writers=0)
+
+
+def test_of_stated_writers_only_those_count_who_cannot_be_elsewhere(tmp_path: Path) -> None:
+    rows = "".join(f"0:{i:02d}:00,I am lost {i}\n" for i in range(60))
+    posts = load(tmp_path, "p.csv", "time,text\n" + rows, writers=24)
+    wrote = [one.speaker for one in posts.utterances]
+    assert posts.people_among(wrote) == 24
+    assert posts.people_among(wrote[:5]) == 1  # one person's, and the others wrote the 55
+    assert posts.people_among(wrote[:41]) == 5 and posts.people_among(()) == 0
+    cut = load(tmp_path, "p.csv", "time,text\n" + rows, writers=24, start="0:20:00")
+    assert cut.people_among([one.speaker for one in cut.utterances]) == 4  # 20 texts are before
+
+
+def test_stated_writers_change_nothing_about_names(tmp_path: Path) -> None:
+    posts = load(tmp_path, "p.csv", "author,text\nAda,a\nBen,b\nCem,c\n", writers=2)
+    assert posts.people_among({"W01", "W02", "W03"}) == 3
+
+
+def test_one_person_spelled_several_ways_is_one(tmp_path: Path) -> None:
+    names = ("Ada", "ada", "ADA", "Ada Byron", "ada  byron", "\uff21da", "Jose\u0301", "Jos\u00e9")
+    rows = "".join(f"{name},hello\n" for name in names)
+    posts = load(tmp_path, "p.csv", "author,text\n" + rows)
+    assert [one.speaker for one in posts.utterances] == [
+        "W01", "W01", "W01", "W02", "W02", "W01", "W03", "W03"
+    ]  # fmt: skip
+    assert posts.people_among({one.speaker for one in posts.utterances}) == 3
+    without = load(tmp_path, "p.csv", "author,text\n" + rows, without=("jos\u00c9",))
+    assert without.left_out == {"author left out": 2}
 
 
 def test_a_chat_copied_from_teams(tmp_path: Path) -> None:

@@ -100,6 +100,51 @@ def test_lines_of_names_that_return(tmp_path: Path) -> None:
     assert told(read(tmp_path, *many, "goes on"))[-1] == ("Ludwig van Gogh", "text 18\ngoes on")
 
 
+def test_names_in_capitals_or_not_return(tmp_path: Path) -> None:
+    found = read(tmp_path, "Ada: one", "Ben: two", "ada: three", "BEN: four")
+    assert [text for _, text in told(found)] == ["one", "two", "three", "four"]
+
+
+@pytest.mark.parametrize(
+    "quoted", ['"Maths: 3b"', "\u201eMaths: 3b\u201c", "\u00abMaths: 3b\u00bb"]
+)
+def test_the_name_of_a_group_is_nobody(tmp_path: Path, quoted: str) -> None:
+    notice = f"22/11/2026, 14:00 - Ada created group {quoted}"
+    found = read(tmp_path, notice, "22/11/2026, 14:01 - Ada O'Neil: hi")
+    assert told(found) == [("Ada O'Neil", "hi")]
+    assert found.left_out == {"notice of the program": 1}
+
+
+PASTED = "[14:05, 22/11/2026] Ada: hello copied"
+
+
+@pytest.mark.parametrize(
+    "form", ["22/11/2026, 14:0{} - {}: {}", "14:05:0{} From {} to Everyone: {}"]
+)
+def test_a_pasted_message_is_part_of_its_text(tmp_path: Path, form: str) -> None:
+    lines = [form.format(i, "Ben", text) for i, text in enumerate(TALK)]
+    found = read(tmp_path, *lines[:2], PASTED, *lines[2:])
+    assert [author for author, _ in told(found)] == ["Ben"] * 4
+    assert found.found[1].text == f"{TALK[1]}\n{PASTED}" and not found.left_out
+
+
+def test_the_first_line_says_the_form(tmp_path: Path) -> None:
+    pasted = ["22/11/2026, 14:01 - Ben: a", "22/11/2026, 14:02 - Ben: b"]
+    found = read(tmp_path, "", PASTED, *pasted)
+    assert told(found) == [("Ada", "\n".join(["hello copied", *pasted]))]
+
+
+def test_lines_before_a_chat_are_counted(tmp_path: Path) -> None:
+    lines = [f"22/11/2026, 14:0{i} - Ben: {text}" for i, text in enumerate(TALK)]
+    found = read(tmp_path, "Meeting of Monday", "", *lines, PASTED)
+    assert len(found.found) == 4 and found.left_out == {"line before the first message": 1}
+
+
+def test_one_pasted_message_makes_no_chat(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"line 3: a message of a chat begins here, but 2 lines"):
+        read(tmp_path, "I am lost", "me too", PASTED, "why?")
+
+
 @pytest.mark.parametrize(
     "lines",
     [
@@ -110,8 +155,34 @@ def test_lines_of_names_that_return(tmp_path: Path) -> None:
         ("14:05 Ada: I am lost", "14:06 Ben: me neither"),
         ("Ada: I am lost", "Ben: me neither", "Cem: great", "Dia: why?"),
         ("Ada: I am lost", "and more", "Ben: me neither", "and more", "Ada: great"),
+        ("Ada: hello", "Grace: hi"),
+        ("Ada Byron", "hello", "Ben", "hi", "ada byron", "I am lost", "Ben", "me too"),
+        ("Ada Byron:", "hello", "Ben:", "hi", "Ada Byron:", "I am lost", "Ben:", "me too"),
+        ("Ada Byron\thello", "Ben\thi", "Cem\tI am lost"),
+        (
+            "Ada Byron - hello",
+            "Ben - hi",
+            "Ada Byron - I am lost",
+            "Ben \u2013 me",
+            "Ada Byron - x",
+        ),
+        ("<Ada> hello", "<Ben> hi", "<Cem K> I am lost"),
     ],
-    ids=["teams", "name-clock", "name-date", "meet", "clock-name", "once-each", "long-messages"],
+    ids=[
+        "teams",
+        "name-clock",
+        "name-date",
+        "meet",
+        "clock-name",
+        "once-each",
+        "long-messages",
+        "two",
+        "name-above",
+        "name-colon-above",
+        "tab",
+        "dash",
+        "angles",
+    ],
 )
 def test_chats_in_other_forms_are_refused(tmp_path: Path, lines: tuple[str, ...]) -> None:
     with pytest.raises(InputError, match=r"looks like a chat with names.*\(Zoom\).*a table"):
@@ -132,6 +203,11 @@ def test_chats_in_other_forms_are_refused(tmp_path: Path, lines: tuple[str, ...]
         ("see https://example.org: nice", "note: 14:05 was too late", "1) first: lost", "10: 4"),
         ("Thanks! See: page 3", "Yes: because it falls", "No, never: it rises", "So: 42"),
         ("Ada",),
+        ("Fractions", "Fractions", "I do not know", "Minus", "Fractions", "the end"),
+        ("Fractions", "I do not know", "Minus", "the end", "Games", "more games"),
+        ("Video - great", "Game - fun", "Minus - why?", "so fast - too fast"),
+        ("Good:", "the video", "Bad:", "the noise", "Good:", "the game", "Bad:", "the end"),
+        ("a < b", "<b> is bold", "x\ty", "1\t2"),
     ],
 )  # fmt: skip
 def test_plain_lines_stay_plain(tmp_path: Path, lines: tuple[str, ...]) -> None:

@@ -5,7 +5,6 @@ import csv
 import json
 import re
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,12 @@ from classpulse.core.labels import GOEMOTIONS_28, TEXT_7
 from classpulse.core.records import Scores
 from classpulse.core.text_card import TextHead
 from classpulse.room import analyze as analyze_module
-from classpulse.room.analyze import Progress, analyze
+from classpulse.room.analyze import Progress, Session, analyze
 from classpulse.room.privacy import Privacy
 from classpulse.room.report.render import render_report
 from classpulse.room.terminal import describe_session
 from classpulse.room.writing.line import describe_line, read_line
-from classpulse.room.writing.posts import Writing
+from classpulse.room.writing.posts import Writing, is_writing
 from classpulse.runtime.evidence import explain
 from classpulse.text.states import score_states
 
@@ -283,7 +282,11 @@ def test_the_python_of_the_docs_runs(
     (tmp_path / "chat.txt").write_text("\n".join(lines))
     page = Path(__file__).parents[2] / "docs" / "writing.md"
     blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
-    monkeypatch.setattr(classpulse, "analyze", partial(analyze, detector="fake"))
+
+    def run(source: str, **options: Any) -> Session:
+        return analyze(source, **options) if is_writing(source) else stage.run(**options)
+
+    monkeypatch.setattr(classpulse, "analyze", run)
     for block in blocks:
         exec(block.replace('Writing("chat.txt"', 'Writing(kind("chat.txt")'), {"kind": kind})
     assert blocks and "writing" in json.loads((tmp_path / "result" / "summary.json").read_text())
@@ -375,6 +378,26 @@ def test_the_command_with_a_real_artefact(command: Any, tmp_path: Path) -> None:
     }  # fmt: skip
     summary: dict[str, Any] = json.loads((out / "summary.json").read_text())
     assert summary["writing"]["overall"]["text-5"]["happy"]["value"] > 0.5
+
+
+def test_writing_has_no_use_for_options_of_pictures(tmp_path: Path) -> None:
+    posts = write_posts(tmp_path)
+    for given in ({"annotate": True}, {"every": 2.0}, {"detector": "haar"}, {"smooth": 0.0}):
+        with pytest.raises(InputError, match=f"without pictures: leave --{next(iter(given))} out"):
+            analyze(posts, out=tmp_path / "out", **given)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="leave --detect-every, --model, --preset out"):
+        analyze(posts, detect_every=1.0, model="tiny", preset="paper")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--every", "2"), ("--annotate",), ("--k", "5"), ("--without", "Ada", "--writers", "3")],
+)
+def test_one_line_has_no_use_for_other_options(command: Any, options: tuple[str, ...]) -> None:
+    found = command("analyze", "--text", "hello", *options)
+    told = ", ".join(option for option in options if option.startswith("--"))
+    assert found.code == 3 and f"--text reads one line: {told} is for a source only" in found.err
 
 
 def test_the_command_says_what_it_needs(command: Any, tmp_path: Path) -> None:

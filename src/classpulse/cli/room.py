@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from classpulse.cli.common import AsJson
+from classpulse.cli.common import AsJson, refuse_unused
 from classpulse.core.defaults import (
     DETECT_EVERY,
     DETECTOR,
@@ -26,6 +26,7 @@ models_app = typer.Typer(help="The models that can be used.", no_args_is_help=Tr
 
 
 def analyze(
+    context: typer.Context,
     source: Annotated[str | None, typer.Argument(help="Image, folder, 'pattern*.jpg', GIF, video, "
                       "camera:N, rtsp://..., - for standard input, or students' writing: .csv, "
                       ".jsonl, .xlsx, .txt, .vtt, .docx, .json.")] = None,
@@ -71,7 +72,8 @@ def analyze(
     from classpulse.room.writing.posts import Writing, is_writing, parse_columns
 
     if text is not None:
-        _read_line(text, text_model, others=(source, chat, out), as_json=as_json)
+        _check_alone(context, others=(source, chat, out))
+        _read_line(text, text_model, as_json=as_json)
         return
     if source is None or out is None:
         raise typer.BadParameter("give a source and --out FOLDER, or --text 'A LINE'")
@@ -98,12 +100,23 @@ def analyze(
         raise typer.Exit(130)
 
 
-def _read_line(text: str, model: str, *, others: tuple[object, ...], as_json: bool) -> None:
+def _check_alone(context: typer.Context, *, others: tuple[object, ...]) -> None:
+    """Refuse what would be ignored beside --text."""
+    if any(other is not None for other in others):
+        raise typer.BadParameter("--text reads one line: give it without source, --chat and --out")
+    of_line = ("text", "text_model", "as_json")
+    asked = {}
+    for one in context.command.params:
+        given = context.get_parameter_source(one.name or "")
+        if given is not None and given.name == "COMMANDLINE" and one.name not in of_line:
+            asked[one.opts[0]] = True
+    refuse_unused("--text reads one line", asked, only="a source")
+
+
+def _read_line(text: str, model: str, *, as_json: bool) -> None:
     from classpulse.room.writing.line import describe_line, read_line
     from classpulse.runtime.text import OnnxTextModel
 
-    if any(other is not None for other in others):
-        raise typer.BadParameter("--text reads one line: give it without source, --chat and --out")
     found = read_line(text, OnnxTextModel(model))
     typer.echo(json.dumps(found) if as_json else describe_line(found))
 

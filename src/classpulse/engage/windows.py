@@ -15,6 +15,7 @@ from classpulse.core.errors import PrivacyError, ShapeError
 from classpulse.core.records import Aggregate, Interval, Reading
 
 MOST_WINDOWS = 60  # that a chart shows well
+MOMENT = 1e-3  # seconds: what a session of one moment lasts
 MINUTES = (60.0, 120.0, 300.0, 600.0, 900.0)  # seconds, for writing
 Z95 = 1.96  # two-sided 95 % quantile of the normal distribution
 
@@ -125,7 +126,9 @@ class WindowAggregator:
 
     def windows(self, *, end: float) -> list[WindowSummary]:
         """All windows in order, the last one cut at `end` seconds; those without frames are left
-        out. A reading at `end` itself has its window, which then lasts longer."""
+        out. A reading at `end` itself has its window, which then lasts longer; where the session
+        is one moment, it lasts that moment."""
+        end = max(end, MOMENT)
         spans = ((i * self.seconds, w) for i, w in sorted(self._windows.items()))
         return [
             self._summary([w], t0, min(t0 + self.seconds, end) if end > t0 else t0 + self.seconds)
@@ -134,7 +137,7 @@ class WindowAggregator:
 
     def overall(self, *, end: float) -> WindowSummary:
         """The same over the whole session."""
-        return self._summary(list(self._windows.values()), 0.0, max(end, 1e-3))
+        return self._summary(list(self._windows.values()), 0.0, max(end, MOMENT))
 
     def _summary(self, windows: Sequence[_Window], t0: float, t1: float) -> WindowSummary:
         subjects = _merge(windows)

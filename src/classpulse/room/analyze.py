@@ -1,7 +1,7 @@
 """Analyze a source from end to end: readings, summary, report, and optionally a blurred video."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import chain
@@ -58,6 +58,15 @@ class Session:
 
 
 OnProgress = Callable[[Progress], None]
+OF_PICTURES: Mapping[str, object] = {  # options that texts have no use for, and their defaults
+    "--every": EVERY,
+    "--detect-every": DETECT_EVERY,
+    "--model": MODEL,
+    "--detector": DETECTOR,
+    "--preset": PRESET,
+    "--smooth": SMOOTH,
+    "--annotate": False,
+}
 
 
 def analyze(
@@ -90,11 +99,13 @@ def analyze(
             `report.html`; nothing is written without it.
         every: seconds between analyzed frames.
         window: seconds per class-level number; None: see `room.window.choose_window`.
-        detect_every, model, detector, preset, smooth: see `room.pipeline.watch`.
+        detect_every, model, detector, preset, smooth: see `room.pipeline.watch`. Writing alone has
+            no use for these, `every` and `annotate`: other values than the defaults are refused.
         privacy: rules of the session.
         annotate: also write `annotated.mp4` with boxes and blurred faces; what was read stands
             beside a face only if `privacy` is of a single subject.
-        show_faces: do not blur them there; needs `privacy` with a consent.
+        show_faces: do not blur those that are followed there; needs `annotate`, and `privacy` with
+            a consent.
         on_progress: called after every analyzed frame, and after every text of a file.
 
     Raises:
@@ -102,8 +113,7 @@ def analyze(
             far stay as `.partial`, except after a `PrivacyError`, which removes them.
     """
     rules = privacy or Privacy()
-    if show_faces:
-        rules.check_uncovered()
+    _check_shown(rules, annotate=annotate, show_faces=show_faces)
     folder = None if out is None else Path(out)
     tell = on_progress or (lambda _: None)
     if isinstance(source, Writing) or is_writing(source):
@@ -111,6 +121,7 @@ def analyze(
             raise InputError(
                 "the source is writing itself: give a chat beside a recording, or read both apart"
             )
+        _refuse_of_pictures(every, detect_every, model, detector, preset, smooth, annotate)
         return _analyze_writing(source, rules, folder, window=window, tell=tell)
     opened = _open_frames(source, every=every)
     network = open_network(model) if rules.rules.face_emotion else None
@@ -137,6 +148,28 @@ def analyze(
     info = run.info(_plain_name(str(source)), every=every, duration=frames.duration)
     with hold_interrupt():
         return Session(run.table, run.finish(info), run.files)
+
+
+def _check_shown(rules: Privacy, *, annotate: bool, show_faces: bool) -> None:
+    if not show_faces:
+        return
+    rules.check_uncovered()
+    if not annotate:
+        raise InputError(
+            "--show-faces is for the annotated video, which is not asked for: add --annotate, or "
+            "leave it out"
+        )
+
+
+def _refuse_of_pictures(*values: object) -> None:
+    """Refuse values of `OF_PICTURES`, in its order, that reading texts would ignore."""
+    options = zip(OF_PICTURES.items(), values, strict=True)
+    given = [name for (name, usual), value in options if value != usual]
+    if given:
+        raise InputError(
+            f"the source is writing, without pictures: leave {', '.join(given)} out; the model "
+            "that reads texts is chosen with --text-model"
+        )
 
 
 def _open_frames(source: str | Path, *, every: float) -> Source:

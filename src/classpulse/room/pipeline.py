@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from classpulse.core.defaults import DETECT_EVERY, DETECTOR, EVERY, MODEL, PRESET, SMOOTH
 from classpulse.core.errors import InputError
 from classpulse.core.records import Detector, Faces, Frame, Reading, Source
@@ -24,6 +26,8 @@ from classpulse.vision.detect import build_detector
 from classpulse.vision.source import open_source
 from classpulse.vision.track import Tracker
 
+CLEAR_SCORE = 0.8  # a face at least this sure counts as a second person also before it is a subject
+CLEAR_LOOKS = 2  # searches in a row that must find it: one alone may be wrong
 MAX_THREADS = 4  # of the network; beyond it ten faces are too few to share out
 
 
@@ -123,22 +127,44 @@ def _observe(
 
         looks = stages.enter_context(closing(overlapped(look, frames, name="find", ahead=ahead)))
         followed = _follow(looks, sequence=frames.sequence)
+        company = _Company(rules)
         asked = stages.enter_context(closing(overlapped(ask, followed, name="ask", ahead=ahead)))
         pictures = 0
         for at, judged in asked:
             readings = scorer.read(at.frame, at.subjects, judged)
             rules.check_present(readings, at.frame.t)
+            if at.searched and frames.sequence:
+                company.check(at.faces, at.frame.t)
             pictures += bool(readings)
             rules.check_pictures(0 if frames.sequence else pictures)
             yield Observation(at.frame, at.faces, tuple(readings))
 
 
 class _Followed(NamedTuple):
-    """A frame, all faces in it with track numbers, and those that are subjects."""
+    """A frame, all faces in it with track numbers, those that are subjects, and whether faces
+    were searched for in it or carried from the frame before."""
 
     frame: Frame
     faces: Faces
     subjects: Faces
+    searched: bool
+
+
+class _Company:
+    """Counts the searches in a row that find several clear faces: in the session of one person a
+    second one must not stay unseen because the tracker waits for a better look at it."""
+
+    def __init__(self, rules: Privacy) -> None:
+        self.rules = rules
+        self.looks = 0
+
+    def check(self, faces: Faces, t: float) -> None:
+        """See `Privacy.check_in_view`."""
+        known = np.zeros(len(faces), bool) if faces.track is None else faces.track >= 0
+        clear = int(((faces.score >= CLEAR_SCORE) | known).sum())
+        self.looks = self.looks + 1 if clear > 1 else 0
+        if self.looks >= CLEAR_LOOKS:
+            self.rules.check_in_view(clear, t)
 
 
 def _follow(
@@ -155,4 +181,5 @@ def _follow(
         elif before is not None:
             faces = carry_faces(before, faces, frame)
         before = frame
-        yield _Followed(frame, faces, faces if faces.track is None else faces[faces.track >= 0])
+        subjects = faces if faces.track is None else faces[faces.track >= 0]
+        yield _Followed(frame, faces, subjects, searched=found is not None)

@@ -124,17 +124,28 @@ class Privacy:
     def _alone_by(self) -> str:
         return "--single-subject" if self.single_subject else f"--profile {self.profile}"
 
+    def check_in_view(self, faces: int, t: float) -> None:
+        """Refuse to go on when the session of one person has more faces in view.
+
+        Args:
+            faces: in view at `t` seconds.
+
+        Raises:
+            PrivacyError: more than one.
+        """
+        if self.alone and faces > 1:
+            raise PrivacyError(
+                f"{self._for_one}, but {faces} faces are in view at {t:.1f} s: film that "
+                f"person alone, or run without {self._alone_by}"
+            )
+
     def check_present(self, readings: Sequence[Reading], t: float) -> None:
         """Refuse to go on when the session of one person shows a second one.
 
         Raises:
             PrivacyError: more than one subject at the same time.
         """
-        if self.alone and len({r.subject for r in readings}) > 1:
-            raise PrivacyError(
-                f"{self._for_one}, but {len(readings)} faces are in view at {t:.1f} s: film that "
-                f"person alone, or run without {self._alone_by}"
-            )
+        self.check_in_view(len({reading.subject for reading in readings}), t)
 
     def check_pictures(self, shown: int) -> None:
         """Refuse a single-subject session with several pictures: faces are not recognized, so

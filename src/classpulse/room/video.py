@@ -26,7 +26,7 @@ class VideoSink:
 
     Args:
         path: of the finished file; it stands in `<name>.partial` until then.
-        show_faces: leave faces as they are instead of blurring every detected one.
+        show_faces: leave the faces of subjects as they are instead of blurring every detected one.
         single: the session is one consented person's: what was read may stand beside the face.
         head: whose label that is, None for none.
     """
@@ -51,10 +51,11 @@ class VideoSink:
             OutputError: the disk is full or the encoder fails.
         """
         image = seen.frame.image.copy()
-        if not self.show_faces:
-            for box in seen.faces.box:
-                draw_blur(image, box)
-        confirmed = seen.faces[seen.faces.track >= 0] if seen.faces.track is not None else ()
+        track = seen.faces.track
+        confirmed = seen.faces[track >= 0] if track is not None else ()
+        hidden = seen.faces if track is None or not self.show_faces else seen.faces[track < 0]
+        for box in hidden.box:
+            draw_blur(image, box)
         for box, reading in zip(confirmed.box if confirmed else (), seen.readings, strict=True):
             sure = reading.abstained is None or not self.single
             draw_face(image, box, self._label(reading), sure=sure)

@@ -127,7 +127,7 @@ def _empty_row(t0: float, t1: float) -> Row:
 def shown(row: Row, head: str, k: int) -> Mapping[str, Any] | None:
     """The estimate `head` of a window, or None if it has none or too few people count in it."""
     counted = row["counted"].get(head)
-    if counted is None or min(counted["n"], counted["people"]) < k:
+    if counted is None or counted["people"] < k:
         return None
     estimate: Mapping[str, Any] | None = row[head]
     return estimate

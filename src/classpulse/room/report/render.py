@@ -123,7 +123,7 @@ def _check(summary: Mapping[str, Any]) -> None:
 
 def _context(summary: Mapping[str, Any]) -> dict[str, Any]:
     session, writing = summary["session"], summary["writing"]
-    lesson = Lesson(_clipped_windows(summary), summary["overall"], session["k"])
+    lesson = Lesson(summary["windows"], summary["overall"], session["k"])
     faces = FACE in session["channels"]
     empty = _empty_message(summary) if faces else ""
     rows = lesson.rows if faces else fill_gaps(writing["windows"], session["duration"])
@@ -178,15 +178,6 @@ def _empty_message(summary: Mapping[str, Any]) -> str:
     if not summary["windows"]:
         return "The recording was too short for a single time window, so there are no charts."
     return ""
-
-
-def _clipped_windows(summary: Mapping[str, Any]) -> list[Row]:
-    """The windows, the last one cut where the analysis ended: an axis must not outlive it."""
-    end = summary["overall"]["t1"]
-    return [
-        {**row, "t1": min(row["t1"], end) if end > row["t0"] else row["t1"]}
-        for row in summary["windows"]
-    ]
 
 
 def _lead(summary: Mapping[str, Any]) -> str:

@@ -7,7 +7,9 @@ and counted, as are reactions, which are no writing.
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,10 +23,11 @@ from classpulse.room.writing.message import (
     Messages,
     plain_text,
 )
-from classpulse.room.writing.named import check_plain, read_android, read_named
+from classpulse.room.writing.named import check_plain, read_android, read_named, starts_android
 from classpulse.room.writing.times import Moment, parse_time_at
 from classpulse.text.tables import load_text
 
+EARLY = "line before the first message"
 HEAD = 300  # characters of a line in which a message may begin: hostile lines cost nothing
 
 _DATE = r"(?:\d{4}-\d{2}-\d{2} )?"
@@ -47,6 +50,10 @@ _VOICE = re.compile(r"<v(?:\.[^ <>]*)? ([^<>]+)>")
 _NAMED = re.compile(r"([^:]{1,60}): +(.+)", re.DOTALL)
 
 
+_ANDROID = "WhatsApp on Android"
+_PATTERNS = {"Zoom": _ZOOM, "Zoom with tabs": _ZOOM_TABS, "Teams": _BRACKETS}
+
+
 class _Start(NamedTuple):
     """The first line of a message."""
 
@@ -59,18 +66,23 @@ class _Start(NamedTuple):
 def read_chat(path: Path) -> Messages:
     """Messages of a text file: a chat if its lines look like one, else a text a line.
 
+    The form is that of the first line, for any message may quote one of another form; where the
+    first line has none, that in which most messages begin.
+
     Raises:
-        InputError: the file cannot be read or decoded, a time is none (the line is named), or it
-            looks like a chat in a form that is not known.
+        InputError: the file cannot be read or decoded, a time is none (the line is named), it
+            looks like a chat in a form that is not known, or no fewer lines stand before its first
+            message than there are messages.
     """
     lines = load_text(path).splitlines()
-    for form in (_ZOOM, _ZOOM_TABS, _BRACKETS):
-        starts = [(n, _start(form, line)) for n, line in enumerate(lines, start=1)]
-        if any(start for _, start in starts):
-            return _gathered(path, starts, lines)
-    chat = read_android(lines, path) or read_named(lines)
-    if chat is not None:
-        return chat
+    form = _find_form(lines)
+    if form is not None:
+        early = Counter({EARLY: _count_early(form, lines, path)})
+        chat = _read_form(form, lines, path)
+        return replace(chat, left_out=chat.left_out + early)
+    named = read_named(lines)
+    if named is not None:
+        return named
     check_plain(lines, path)
     found = [Message(n, line.strip()) for n, line in enumerate(lines, start=1) if line.strip()]
     return Messages(tuple(found), Counter())
@@ -126,6 +138,39 @@ def read_graph(path: Path) -> Messages:
         at = parse_time_at(str(item.get("createdDateTime", "")), path, n)
         found.append(Message(n, text, None if author is None else str(author), at))
     return Messages(tuple(found), left_out)
+
+
+def _find_form(lines: list[str]) -> str | None:
+    first = next((line for line in lines if line.strip()), "")
+    starts = {name: sum(map(begins, lines)) for name, begins in _FORMS.items()}
+    of_first = [name for name, begins in _FORMS.items() if begins(first)]
+    name = next(iter(of_first), max(starts, key=lambda name: starts[name]))
+    return name if starts[name] else None
+
+
+def _read_form(name: str, lines: list[str], path: Path) -> Messages:
+    if name == _ANDROID:
+        return read_android(lines, path)
+    starts = [(n, _start(_PATTERNS[name], line)) for n, line in enumerate(lines, start=1)]
+    return _gathered(path, starts, lines)
+
+
+def _count_early(name: str, lines: list[str], path: Path) -> int:
+    """Lines with words before the first message.
+
+    Raises:
+        InputError: they are not fewer than the messages: one of them may be a quotation.
+    """
+    begins = _FORMS[name]
+    first = next(n for n, line in enumerate(lines) if begins(line))
+    early = sum(1 for line in lines[:first] if line.strip())
+    if early and early >= sum(map(begins, lines)):
+        raise InputError(
+            f"{path}, line {first + 1}: a message of a chat begins here, but {early} lines stand "
+            "before the first message, so the file may be no chat: take them out, or the messages "
+            "if they were copied into other texts"
+        )
+    return early
 
 
 def _start(form: re.Pattern[str], line: str) -> _Start | None:
@@ -200,3 +245,13 @@ def _deep(item: dict[str, Any], *keys: str) -> Any:
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value
+
+
+def _begins(form: re.Pattern[str], line: str) -> bool:
+    return _start(form, line) is not None
+
+
+_FORMS: Mapping[str, Callable[[str], bool]] = {  # whether a message begins in a line
+    **{name: partial(_begins, pattern) for name, pattern in _PATTERNS.items()},
+    _ANDROID: starts_android,
+}

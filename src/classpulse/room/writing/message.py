@@ -1,6 +1,7 @@
 """What a reader of posts or chats gives, before times become seconds and names pseudonyms."""
 
 import re
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -38,6 +39,11 @@ class Messages:
 
     found: tuple[Message, ...]
     left_out: Counter[str] = field(default_factory=Counter)
+
+
+def name_key(name: str) -> str:
+    """A name as it is compared: capitals, spaces and forms of a letter (NFKC) do not count."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def plain_text(text: str) -> str:

@@ -9,11 +9,12 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from classpulse.core.errors import InputError
-from classpulse.room.writing.message import EMPTY, Message, Messages
+from classpulse.room.writing.message import EMPTY, Message, Messages, name_key
 from classpulse.room.writing.times import Moment, parse_time_at
 
 FORMS = (
@@ -25,6 +26,7 @@ NEARLY_ALL = 0.9  # of the lines are Name: text, then all are read so
 MANY = 0.3  # of them, then it is a chat that cannot be read
 STAMPED = 0.2  # of the lines are, or begin with, a time: the same
 FEWEST = 3  # lines; fewer are no chat
+LONGEST = 40  # characters of a name alone on a line
 EVENT = "notice of the program"
 
 _DAY = r"(?P<a>\d{1,4})(?P<sep>[./-])(?P<b>\d{1,2})(?P=sep)(?P<c>\d{1,4})"
@@ -32,7 +34,8 @@ _HALF = r"(?:[ \u00a0\u202f]?(?:[AaPp]\.?[ \u00a0]?[Mm]\.?))"
 _ANDROID = re.compile(
     rf"{_DAY},? (?P<clock>\d{{1,2}}:\d{{2}}(?::\d{{2}})?)(?P<half>{_HALF})? [-\u2013] "
 )
-_AUTHOR = re.compile(r"(?P<author>[^:]{1,80}?):(?:\s|$)")
+_QUOTES = '"\u201c-\u201f\u00ab\u00bb'  # around the name of a group, in none of a person
+_AUTHOR = re.compile(rf"(?P<author>[^:{_QUOTES}]{{1,80}}?):(?:\s|$)")
 _PARTICLES = frozenset(("bin", "da", "de", "del", "der", "di", "la", "van", "von"))
 _NO_TEXT = re.compile(r"<[^<>]{3,40}>")  # <Media omitted>, in the language of the phone
 
@@ -41,6 +44,11 @@ _CLOCK = r"\d{1,2}:\d{2}(?::\d{2})?(?:[.,]\d{1,6})?"
 _DATE = r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}"
 _STAMP = rf"[\[(<]?(?:{_DATE},?\s+)?{_CLOCK}{_HALF}?[\])>]?"
 _ONLY_STAMP = re.compile(rf"{_STAMP}(?:\s*(?:-->|[-,\u2013>])\s*{_STAMP})?")
+_HEADS = re.compile(  # a name in front of a text, otherwise than Name: text
+    r"<(?P<angles>[^<>]{1,40})>\s|(?P<tab>[^\t]{1,40})\t|(?P<dash>.{1,40}?) [-\u2013\u2014] \S"
+    r"|(?P<alone>[^:]{1,40}):$"
+)
+_SURE = ("angles", "tab")  # no writing without names begins so: such names need not return
 _STAMP_NAME = re.compile(rf"{_STAMP}\s*[-,|\u2013]?\s+(?P<author>[^:\t]{{1,60}}):(?:\s|$)")
 _NAME_STAMP = re.compile(rf"(?P<author>[^:]{{1,60}}?)[\s,|]+{_STAMP}:?$")
 _NO_NAME = re.compile(r"[?!;\"<>=+/\\%]|^\W*\d|^\W*$|[.,]$")  # signs that no name has
@@ -60,8 +68,8 @@ class _Head(NamedTuple):
     text: str
 
 
-def read_android(lines: Sequence[str], path: Path) -> Messages | None:
-    """Messages of a chat that WhatsApp exported on Android, None if the lines are no such chat.
+def read_android(lines: Sequence[str], path: Path) -> Messages:
+    """Messages of a chat that WhatsApp exported on Android; one begins somewhere in the lines.
 
     What stands without a name (somebody joined, a call) is a notice of the program.
 
@@ -69,8 +77,6 @@ def read_android(lines: Sequence[str], path: Path) -> Messages | None:
         InputError: a time is none, or the order of day and month is not the same in all lines.
     """
     heads = [(n, head) for n, line in enumerate(lines, start=1) if (head := _android(line))]
-    if not heads:
-        return None
     times = _android_times([(n, head.match) for n, head in heads], path)
     ends = [n for n, _ in heads[1:]] + [len(lines) + 1]
     found: list[Message] = []
@@ -95,7 +101,7 @@ def read_named(lines: Sequence[str]) -> Messages | None:
     parts = [(n, line, _split_name(line)) for n, line in written]
     names = [part[0] for _, _, part in parts if part is not None]
     nearly_all = len(names) >= max(NEARLY_ALL * len(parts), FEWEST)
-    if not nearly_all or 2 * len(set(names)) > len(names) or parts[0][2] is None:
+    if not nearly_all or 2 * len({*map(name_key, names)}) > len(names) or parts[0][2] is None:
         return None
     found: list[Message] = []
     for n, line, part in parts:
@@ -110,13 +116,15 @@ def check_plain(lines: Sequence[str], path: Path) -> None:
     """Refuse lines that look like a chat with names in no form that is known.
 
     Raises:
-        InputError: many lines have a name or a time in front, or are a time alone.
+        InputError: many lines have a name or a time in front, or are a name or a time alone; or
+            all have a name in front, be there two lines only.
     """
     plain = [line.strip() for line in lines if line.strip()]
     parts = [_split_name(line) for line in plain]
     named = [part is not None and _is_name(part[0]) for part in parts]
     stamped = sum(_is_stamped(i, plain, named) for i in range(len(plain)))
-    is_chat = sum(named) >= max(MANY * len(plain), FEWEST)
+    most = max(sum(named), _count_heads(plain), _count_above(plain))
+    is_chat = most >= max(MANY * len(plain), FEWEST) or (len(plain) > 1 and all(named))
     if is_chat or stamped >= max(STAMPED * len(plain), 2):
         raise InputError(
             f"{path} looks like a chat with names, in a form that is not known: as a text a line "
@@ -124,6 +132,11 @@ def check_plain(lines: Sequence[str], path: Path) -> None:
             "of them, or give a table (.csv) with the columns author, time and text; lines that "
             "hold no names go into a .csv with the column text alone"
         )
+
+
+def starts_android(line: str) -> bool:
+    """Whether a message, or a notice, of such a chat begins in this line."""
+    return _android(line) is not None
 
 
 def _android(line: str) -> _Head | None:
@@ -194,6 +207,41 @@ def _is_name(who: str) -> bool:
     """Whether there are few words and none but a particle begins with a small letter."""
     words = [word for word in who.split() if word not in _PARTICLES]
     return 1 <= len(words) <= 4 and not any(word[0].islower() for word in words)
+
+
+def _may_be_name(text: str) -> bool:
+    """Whether a whole piece of a line may be a name; words that are no names are none."""
+    words = text.split()
+    if not words or ":" in text or words[0].casefold() in _LABELS:
+        return False
+    return _is_name(text) and _NO_NAME.search(text) is None
+
+
+def _count_heads(lines: Sequence[str]) -> int:
+    """How many lines begin with a name that is set apart otherwise than by a colon: in <...> or
+    before a tab, or a name that returns before a dash or, with a colon, alone."""
+    found: list[tuple[str, str]] = []
+    for line in lines:
+        match = _HEADS.match(line[:120])
+        form = match.lastgroup if match else None
+        if match and form and _may_be_name(who := match[form].strip(" :")):
+            found.append((form, name_key(who)))
+    times = Counter(found)
+    return sum(n for (form, _), n in times.items() if form in _SURE or n > 1)
+
+
+def _count_above(lines: Sequence[str]) -> int:
+    """How many lines are a name alone above a text.
+
+    The first line is one, they return, and between two names there always is a text: in a list of
+    short answers, equal ones also follow each other.
+    """
+    known = {name_key(line) for line in lines if len(line) <= LONGEST and _may_be_name(line)}
+    keys = [name_key(line) for line in lines]
+    times = Counter(key for key in keys if key in known)
+    names = [times[key] > 1 for key in keys]
+    apart = not any(one and other for one, other in pairwise([*names, True]))
+    return sum(names) if apart and keys and keys[0] in known else 0
 
 
 def _is_stamped(i: int, lines: Sequence[str], named: Sequence[bool]) -> bool:

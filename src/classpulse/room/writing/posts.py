@@ -12,7 +12,7 @@ from classpulse.core.errors import InputError
 from classpulse.core.records import Utterance
 from classpulse.room.writing.chats import read_chat, read_graph, read_transcript
 from classpulse.room.writing.documents import read_document
-from classpulse.room.writing.message import Message, Messages
+from classpulse.room.writing.message import PRIVATE, Message, Messages, name_key
 from classpulse.room.writing.tables import read_table
 from classpulse.room.writing.times import DAY, Moment, parse_time
 
@@ -43,12 +43,12 @@ class Writing:
         start: the time in the file at which the session begins, see `times.KNOWN`; None: with a
             recording 0:00:00, without one the first text.
         columns: ``text``, ``author``, ``time`` -> header of that column of a table.
-        without: names of authors whose texts are left out, the teacher's for example; capitals do
-            not count.
+        without: names of authors whose texts are left out, the teacher's for example; they are
+            compared as `message.name_key` does.
         model: shipped name or artefact folder.
         keep_texts: also write `texts.csv` with every text and the words that spoke for its label.
-        writers: how many people wrote, for a file that does not name them: without it their texts
-            are read, but not told of as a group.
+        writers: how many people wrote, `without` not among them, for a file that does not name
+            them: without it their texts are read, but not told of as a group.
 
     Raises:
         InputError: `writers` is below 1.
@@ -103,12 +103,19 @@ class Posts:
         return max(len(speakers - self.unnamed), min(len(speakers), self.writers))
 
     def people_among(self, speakers: Collection[str]) -> int:
-        """How many different people these pseudonyms are: as many as are named at least, for all
-        texts without a name may be one person's; with stated `writers` up to that number."""
-        if self.writers is not None:
-            return min(len(speakers), self.writers)
+        """How many different people these pseudonyms are for certain.
+
+        As many as are named, for all texts without a name may be one person's. With stated
+        `writers`: each pseudonym and each left-out text that is not among these may be one of
+        them, the others must be among these.
+        """
         named = sum(one not in self.unnamed for one in speakers)
-        return max(named, min(len(speakers), 1))
+        certain = 0
+        if self.writers is not None and self.unnamed:
+            everybody = len({one.speaker for one in self.utterances})
+            elsewhere = sum(self.left_out.get(why, 0) for why in (BEFORE, AFTER, PRIVATE))
+            certain = self.writers - (everybody - len(speakers)) - elsewhere
+        return min(len(speakers), max(named, 1, certain))
 
     @property
     def end(self) -> float:
@@ -201,20 +208,15 @@ def _read(path: Path, columns: Mapping[str, str]) -> Messages:
 def _without(
     messages: Sequence[Message], names: Collection[str], path: Path
 ) -> tuple[Message, ...]:
-    authors = {_plain_name(message.author): message.author for message in messages}
-    unknown = [name for name in names if _plain_name(name) not in authors]
+    authors = {name_key(m.author): m.author for m in messages if m.author is not None}
+    unknown = [name for name in names if name_key(name) not in authors]
     if unknown:
-        there = sorted(author for author in authors.values() if author is not None)
+        there = sorted(authors.values())
         more = f" and {len(there) - LISTED} more" if len(there) > LISTED else ""
         told = f"it has {', '.join(there[:LISTED])}{more}" if there else "it names nobody"
         raise InputError(f"{path}: nobody called {', '.join(unknown)} writes there; {told}")
-    left_out = {_plain_name(name) for name in names}
-    return tuple(message for message in messages if _plain_name(message.author) not in left_out)
-
-
-def _plain_name(name: str | None) -> str | None:
-    """The name as it is compared: capitals and spaces do not count, a missing one stays None."""
-    return None if name is None else " ".join(name.casefold().split())
+    left_out = {name_key(name) for name in names}
+    return tuple(m for m in messages if m.author is None or name_key(m.author) not in left_out)
 
 
 def _timed(messages: Sequence[Message], path: Path) -> bool:
@@ -292,11 +294,12 @@ def _spoken(t: float) -> str:
 
 
 def _named(placed: Sequence[tuple[float, Message]]) -> list[Utterance]:
-    """Pseudonyms by who writes first; who is not named is somebody of their own."""
+    """Pseudonyms by who writes first; one person is one whose name has one `name_key`, and who is
+    not named is somebody of their own."""
     numbers: dict[str, int] = {}
     found = []
     for i, (t, message) in enumerate(placed):
-        key = message.author if message.author is not None else f"\0{i}"
+        key = name_key(message.author) if message.author is not None else f"\0{i}"
         number = numbers.setdefault(key, len(numbers) + 1)
         found.append(Utterance(message.text, t, t, f"W{number:02d}"))
     return found
