@@ -218,13 +218,3 @@ def save_artefact(folder: Path, card: Card) -> None:
     if found != card.sha256:
         raise ModelError(f"{folder}/model.onnx changed while it was measured: export it again")
     save_card(card, folder / "card.json")
-
-
-def begun_with(origin: str, start: str | None) -> str:
-    """For a card: the weights that a training began with.
-
-    Args:
-        origin: of the network's own.
-        start: folder of the run whose weights took their place, if any.
-    """
-    return f"initial weights: {origin}{f', then those of {start}' if start else ''}"

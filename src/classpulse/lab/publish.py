@@ -17,7 +17,6 @@ from classpulse.lab.evaluate.gate import fit_gate
 from classpulse.lab.evaluate.metrics import cross_fitted_ece, fit_temperature
 from classpulse.lab.export import (
     OPEN_GATE,
-    begun_with,
     build_heads,
     export_onnx,
     new_artefact,
@@ -161,7 +160,7 @@ def _card(
         heads=heads,
         gate=OPEN_GATE,
         metrics=(),
-        trained_on=f"{learned}; {begun_with(network.origin, recipe.start)}{flip}",
+        trained_on=f"{learned}; initial weights: {network.origin}{flip}",
         licence="Apache-2.0 (our weights); rights to the FER2013 pictures are unresolved",
         limits=LIMITS,
         recipe=recipe.name,

@@ -18,7 +18,7 @@ from classpulse.lab.commit import source_commit
 from classpulse.lab.data.corpora import AnyTexts
 from classpulse.lab.data.texts import MultiTextSet
 from classpulse.lab.evaluate.metrics import cross_fitted_ece, fit_temperature
-from classpulse.lab.export import begun_with, new_artefact, output_name, save_artefact
+from classpulse.lab.export import new_artefact, output_name, save_artefact
 from classpulse.lab.judge import ece_metric
 from classpulse.lab.models.lora import merge_lora
 from classpulse.lab.models.text_base import TextModel
@@ -148,6 +148,7 @@ def _write(
     vocabulary = read_vocabulary(tokenizer, folder=folder)
     encoder = open_encoder(recipe, tokenizer, vocabulary)
     known = words.decode("utf-8").split()[:COMPARED]
+    begun = f", then those of {recipe.start}" if recipe.start else ""
     taught = "" if recipe.teach is None else f"; {recipe.teach.describe()}"
     batches = [*encoder.batches([*EXAMPLES, " ".join(known)], size=2)]
     temperatures = {head.name: head.temperature for head in heads}
@@ -170,7 +171,7 @@ def _write(
         heads=tuple(heads),
         gate=TextGate(MIN_WORDS, 0.0, 0.0, WORDS, hashlib.sha256(words).hexdigest()),
         metrics=(),
-        trained_on=f"{learned}{taught}; {begun_with(network.tokens.origin, recipe.start)}; "
+        trained_on=f"{learned}{taught}; initial weights: {network.tokens.origin}{begun}; "
         f"stored as {precision}",
         licence="Apache-2.0 (our weights); of the texts see docs/data.md",
         limits=LIMITS,
