@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from classpulse.core.defaults import MODEL
 from classpulse import cli
 from classpulse.core.card import is_of_text
 from classpulse.core.labels import SPACES
@@ -83,7 +84,8 @@ def test_profiles_are_documented() -> None:
 def test_every_shipped_model_has_its_hash_in_the_docs() -> None:
     for name, folder in shipped_models().items():
         card = json.loads((folder / "card.json").read_text())
-        file = "text.md" if is_of_text(card) else "model.md"
+        own = "model.md" if name == MODEL else f"model-{name}.md"
+            file = "text.md" if is_of_text(card) else own
         page = (ROOT / "docs" / file).read_text()
         assert name in page
         assert card["sha256"][:16] in page

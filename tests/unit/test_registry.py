@@ -67,7 +67,7 @@ def test_exit_codes_are_the_documented_ones(name: str, code: int) -> None:
 
 def test_every_error_is_a_classpulse_error() -> None:
     found = [c for c in vars(errors).values() if isinstance(c, type)]
-    assert len(found) == 9 and all(issubclass(c, errors.ClassPulseError) for c in found)
+    assert len(found) == 10 and all(issubclass(c, errors.ClassPulseError) for c in found)
 
 
 def test_a_missing_extra_tells_what_to_install() -> None:
