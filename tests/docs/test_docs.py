@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from classpulse.core.defaults import MODEL
 from classpulse import cli
 from classpulse.core.card import is_of_text
+from classpulse.core.defaults import MODEL
 from classpulse.core.labels import SPACES
 from classpulse.engage.score import PRESETS
 from classpulse.room.privacy import PROFILES
@@ -85,7 +85,7 @@ def test_every_shipped_model_has_its_hash_in_the_docs() -> None:
     for name, folder in shipped_models().items():
         card = json.loads((folder / "card.json").read_text())
         own = "model.md" if name == MODEL else f"model-{name}.md"
-            file = "text.md" if is_of_text(card) else own
+        file = "text.md" if is_of_text(card) else own
         page = (ROOT / "docs" / file).read_text()
         assert name in page
         assert card["sha256"][:16] in page
