@@ -21,15 +21,14 @@ from classpulse.lab.data.faces import FaceSet, truth_in
 from classpulse.lab.data.fer2013 import load_fer2013
 from classpulse.lab.evaluate.faces import measure_robustness
 from classpulse.lab.evaluate.framing import FramingCost, measure_framing
+from classpulse.lab.evaluate.metrics import evaluate_scores
 from classpulse.lab.evaluate.predictors import FacePredictor, open_predictor, scores_in
-from classpulse.lab.evaluate.resample import interval_of
 from classpulse.lab.evaluate.robustness import RobustnessRow
 from classpulse.lab.terminal import step_bar
 from classpulse.runtime.model import OnnxModel
 from classpulse.vision.detect import build_detector
 
 PAGE = Path(__file__).parents[1] / "docs" / "domain.md"
-RESAMPLES = 2000
 
 
 def main() -> None:
@@ -58,13 +57,8 @@ def main() -> None:
 def by_subject(model: FacePredictor, faces: FaceSet) -> Interval:
     """Accuracy; the interval draws people, not pictures, which repeat within a person."""
     scores = scores_in(model.predict(faces.images), FER2013_7)
-    assert scores is not None and faces.subject is not None
-    right = scores.probs.argmax(axis=1) == truth_in(faces, FER2013_7)
-    people, person = np.unique(faces.subject, return_inverse=True)
-    hits, seen = (np.bincount(person, weights=w) for w in (right, np.ones(len(right))))
-    random = np.random.default_rng(0)
-    drawn = random.integers(0, len(people), (RESAMPLES, len(people)))
-    return interval_of(float(right.mean()), hits[drawn].sum(axis=1) / seen[drawn].sum(axis=1))
+    assert scores is not None
+    return evaluate_scores(scores, truth_in(faces, FER2013_7), clusters=faces.subject).accuracy
 
 
 def page(

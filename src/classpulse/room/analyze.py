@@ -121,7 +121,10 @@ def analyze(
             raise InputError(
                 "the source is writing itself: give a chat beside a recording, or read both apart"
             )
-        _refuse_of_pictures(every, detect_every, model, detector, preset, smooth, annotate)
+        _refuse_of_pictures({
+            "--every": every, "--detect-every": detect_every, "--model": model,
+            "--detector": detector, "--preset": preset, "--smooth": smooth, "--annotate": annotate,
+        })  # fmt: skip
         return _analyze_writing(source, rules, folder, window=window, tell=tell)
     opened = _open_frames(source, every=every)
     network = open_network(model) if rules.rules.face_emotion else None
@@ -161,10 +164,9 @@ def _check_shown(rules: Privacy, *, annotate: bool, show_faces: bool) -> None:
         )
 
 
-def _refuse_of_pictures(*values: object) -> None:
-    """Refuse values of `OF_PICTURES`, in its order, that reading texts would ignore."""
-    options = zip(OF_PICTURES.items(), values, strict=True)
-    given = [name for (name, usual), value in options if value != usual]
+def _refuse_of_pictures(values: Mapping[str, object]) -> None:
+    """Refuse options of `OF_PICTURES` that were given and that reading texts would ignore."""
+    given = [name for name, usual in OF_PICTURES.items() if values[name] != usual]
     if given:
         raise InputError(
             f"the source is writing, without pictures: leave {', '.join(given)} out; the model "

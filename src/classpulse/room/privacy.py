@@ -115,14 +115,14 @@ class Privacy:
         """Whether the session is one person's, so that a second one ends it."""
         return self.single_subject or self.rules.alone
 
-    @property
-    def _for_one(self) -> str:
+    def _refuse_several(self, count: int, told: str) -> None:
+        """Refuse more than one of `count` in the session of one person; `told` is what was seen and
+        what to do."""
+        if not self.alone or count < 2:
+            return
         whom = "one consented person" if self.single_subject else "one's own face and writing"
-        return f"the session is for {whom}"
-
-    @property
-    def _alone_by(self) -> str:
-        return "--single-subject" if self.single_subject else f"--profile {self.profile}"
+        option = "--single-subject" if self.single_subject else f"--profile {self.profile}"
+        raise PrivacyError(f"the session is for {whom}, but {told}, or run without {option}")
 
     def check_in_view(self, faces: int, t: float) -> None:
         """Refuse to go on when the session of one person has more faces in view.
@@ -133,11 +133,9 @@ class Privacy:
         Raises:
             PrivacyError: more than one.
         """
-        if self.alone and faces > 1:
-            raise PrivacyError(
-                f"{self._for_one}, but {faces} faces are in view at {t:.1f} s: film that "
-                f"person alone, or run without {self._alone_by}"
-            )
+        self._refuse_several(
+            faces, f"{faces} faces are in view at {t:.1f} s: film that person alone"
+        )
 
     def check_present(self, readings: Sequence[Reading], t: float) -> None:
         """Refuse to go on when the session of one person shows a second one.
@@ -157,11 +155,11 @@ class Privacy:
         Raises:
             PrivacyError: more than one.
         """
-        if self.alone and shown > 1:
-            raise PrivacyError(
-                f"{self._for_one}, but more than one picture shows a face, and faces are not "
-                f"recognized: analyze each picture alone, or run without {self._alone_by}"
-            )
+        self._refuse_several(
+            shown,
+            "more than one picture shows a face, and faces are not recognized: analyze each "
+            "picture alone",
+        )
 
     def check_writers(self, writers: int) -> None:
         """Refuse a single-subject session with the writing of several people.
@@ -172,11 +170,9 @@ class Privacy:
         Raises:
             PrivacyError: more than one of them.
         """
-        if self.alone and writers > 1:
-            raise PrivacyError(
-                f"{self._for_one}, but {writers} people write in the file: give that person's "
-                f"texts only, or run without {self._alone_by}"
-            )
+        self._refuse_several(
+            writers, f"{writers} people write in the file: give that person's texts only"
+        )
 
     def check_uncovered(self) -> None:
         """Refuse a video in which faces are not blurred, unless consent is on record.

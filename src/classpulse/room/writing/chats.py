@@ -75,9 +75,9 @@ def read_chat(path: Path) -> Messages:
             message than there are messages.
     """
     lines = load_text(path).splitlines()
-    form = _find_form(lines)
-    if form is not None:
-        early = Counter({EARLY: _count_early(form, lines, path)})
+    form, begins = _find_form(lines)
+    if any(begins):
+        early = Counter({EARLY: _count_early(begins, lines, path)})
         chat = _read_form(form, lines, path)
         return replace(chat, left_out=chat.left_out + early)
     named = read_named(lines)
@@ -140,12 +140,13 @@ def read_graph(path: Path) -> Messages:
     return Messages(tuple(found), left_out)
 
 
-def _find_form(lines: list[str]) -> str | None:
-    first = next((line for line in lines if line.strip()), "")
-    starts = {name: sum(map(begins, lines)) for name, begins in _FORMS.items()}
-    of_first = [name for name, begins in _FORMS.items() if begins(first)]
-    name = next(iter(of_first), max(starts, key=lambda name: starts[name]))
-    return name if starts[name] else None
+def _find_form(lines: list[str]) -> tuple[str, list[bool]]:
+    """The form of a chat, and for every line whether a message of it begins there."""
+    first = next((n for n, line in enumerate(lines) if line.strip()), None)
+    found = {name: [*map(begins, lines)] for name, begins in _FORMS.items()}
+    of_first = (name for name, begins in found.items() if first is not None and begins[first])
+    name = next(of_first, None) or max(found, key=lambda name: sum(found[name]))
+    return name, found[name]
 
 
 def _read_form(name: str, lines: list[str], path: Path) -> Messages:
@@ -155,16 +156,18 @@ def _read_form(name: str, lines: list[str], path: Path) -> Messages:
     return _gathered(path, starts, lines)
 
 
-def _count_early(name: str, lines: list[str], path: Path) -> int:
+def _count_early(begins: list[bool], lines: list[str], path: Path) -> int:
     """Lines with words before the first message.
+
+    Args:
+        begins: whether a message begins in each line; one does.
 
     Raises:
         InputError: they are not fewer than the messages: one of them may be a quotation.
     """
-    begins = _FORMS[name]
-    first = next(n for n, line in enumerate(lines) if begins(line))
+    first = begins.index(True)
     early = sum(1 for line in lines[:first] if line.strip())
-    if early and early >= sum(map(begins, lines)):
+    if early and early >= sum(begins):
         raise InputError(
             f"{path}, line {first + 1}: a message of a chat begins here, but {early} lines stand "
             "before the first message, so the file may be no chat: take them out, or the messages "

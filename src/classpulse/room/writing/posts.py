@@ -80,6 +80,7 @@ class Posts:
         unnamed: pseudonyms of texts that nobody signed; every one has its own.
         left_out: how many texts are not among them, by reason.
         writers: how many people wrote, as stated by whoever gave the file; None where nobody did.
+        speakers: every pseudonym.
     """
 
     utterances: tuple[Utterance, ...]
@@ -88,6 +89,11 @@ class Posts:
     unnamed: frozenset[str]
     left_out: Mapping[str, int]
     writers: int | None = None
+    speakers: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        # once: `people_among` is asked for every window and label
+        object.__setattr__(self, "speakers", frozenset(one.speaker for one in self.utterances))
 
     @property
     def named(self) -> bool:
@@ -97,10 +103,10 @@ class Posts:
     @property
     def most_writers(self) -> int:
         """How many people may have written: never fewer than are named."""
-        speakers = {one.speaker for one in self.utterances}
+        everybody = len(self.speakers)
         if self.writers is None:
-            return len(speakers)
-        return max(len(speakers - self.unnamed), min(len(speakers), self.writers))
+            return everybody
+        return max(len(self.speakers - self.unnamed), min(everybody, self.writers))
 
     def people_among(self, speakers: Collection[str]) -> int:
         """How many different people these pseudonyms are for certain.
@@ -112,9 +118,8 @@ class Posts:
         named = sum(one not in self.unnamed for one in speakers)
         certain = 0
         if self.writers is not None and self.unnamed:
-            everybody = len({one.speaker for one in self.utterances})
             elsewhere = sum(self.left_out.get(why, 0) for why in (BEFORE, AFTER, PRIVATE))
-            certain = self.writers - (everybody - len(speakers)) - elsewhere
+            certain = self.writers - (len(self.speakers) - len(speakers)) - elsewhere
         return min(len(speakers), max(named, 1, certain))
 
     @property
