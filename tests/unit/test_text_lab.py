@@ -32,10 +32,16 @@ from classpulse.lab.models.text_registry import (  # noqa: E402
     VectorsNgram,
 )
 from classpulse.lab.models.text_vectors import load_vectors  # noqa: E402
+from classpulse.lab.text.augment import augment_texts  # noqa: E402
 from classpulse.lab.text.export import PRECISIONS, export_text_onnx  # noqa: E402
 from classpulse.lab.text.publish import export_run, publish_texts  # noqa: E402
 from classpulse.lab.text.recipe import TextRecipe, load_text_recipe, text_recipe_table  # noqa: E402
-from classpulse.lab.text.run import build_text_model, prepare_run, train_texts  # noqa: E402
+from classpulse.lab.text.run import (  # noqa: E402
+    build_text_model,
+    build_training,
+    prepare_run,
+    train_texts,
+)
 from classpulse.lab.text.sources import load_text_parts  # noqa: E402
 from classpulse.lab.text.states import RULE  # noqa: E402
 from classpulse.lab.train.folder import BEST, CHECKPOINT  # noqa: E402
@@ -359,9 +365,31 @@ def test_a_teacher_is_a_text_artefact(recipe: TextRecipe, posts: Path, tmp_path:
     assert train(taught, posts, tmp_path / "run") != train(recipe, posts, tmp_path / "plain")[:1]
 
 
+def test_teachers_are_asked_about_variants_where_the_recipe_says_so(
+    recipe: TextRecipe, posts: Path, tmp_path: Path
+) -> None:
+    teacher = write_text_artefact(tmp_path / "teacher")
+    changes = [f'teach.teachers=["{teacher}"]', "teach.share=1.0"]
+    changes += ['augment.operations=["delete"]', "augment.share=0.5"]
+    path = str(tmp_path / "tiny.toml")
+    of_text = load_text_recipe(path, changes=changes)
+    of_variant = load_text_recipe(path, changes=[*changes, "teach_variants=true"])
+    rows = load_text_parts(recipe, {"texts": posts}).train
+    made = prepare_run(recipe, rows)
+    plain, taught = (build_training(one, rows, made) for one in (of_text, of_variant))
+    variants, sources = augment_texts(rows.texts, of_text.augment, seed=of_text.schedule.seed)
+    model = OnnxTextModel(str(teacher))
+    told = model.predict(variants)["text-5"].probs
+    assert np.allclose(taught.targets["text-5"].numpy(), told, atol=1e-6)
+    told = model.predict(rows.texts)["text-5"].probs[sources]
+    assert np.allclose(plain.targets["text-5"].numpy(), told, atol=1e-6)
+    assert not torch.allclose(plain.targets["text-5"], taught.targets["text-5"])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ("teach_variants=true", "needs teachers in"),
         ("heads.text-9=1.0", "every head needs data"),
         ("heads.goemotions=1.0", "every head needs data"),
         ("encode.clean=soap", "unknown cleaning rule 'soap'"),

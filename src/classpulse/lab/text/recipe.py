@@ -145,6 +145,8 @@ class TextRecipe:
         optimizer, rate, loss: kinds in `OPTIMIZERS`, `SCHEDULES` and `LOSSES`.
         teach: artefacts that give part of every target; None for labels alone.
         teach_unlabelled: weight of their answer where a row has no label of a head.
+        teach_variants: whether they are asked about each variant of `augment` too, whose words
+            may have moved it to another label; else it has the target of its text.
         schedule, averaging, stopping, augment: see there.
         claims: numbers reached with it.
 
@@ -166,6 +168,7 @@ class TextRecipe:
     loss: Choice[Loss] = field(default_factory=lambda: Choice("cross-entropy", CrossEntropy()))
     teach: Teaching | None = None
     teach_unlabelled: float = 0.0
+    teach_variants: bool = False
     schedule: TextSchedule = field(default_factory=TextSchedule)
     averaging: Averaging = field(default_factory=Averaging)
     stopping: Stopping = field(default_factory=Stopping)
@@ -181,6 +184,10 @@ class TextRecipe:
             )
         self.rate.settings.check(self.schedule.epochs)
         check_ranges(teach_unlabelled=(self.teach_unlabelled, 0, 1))
+        if self.teach_variants and not (self.teach and self.augment.operations):
+            raise InputError(
+                "teach_variants: needs teachers in [teach] and operations in [augment]"
+            )
 
     @property
     def judged(self) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from classpulse.lab.evaluate.resample import accuracy_of, count_confusion, macro
 from classpulse.lab.models.text_base import TextModel, Vocabulary
 from classpulse.lab.models.text_encoders import find_encoder
 from classpulse.lab.text.augment import augment_texts
-from classpulse.lab.text.heads import HEAD_SPACES, MULTI, one_hot, text_loss
+from classpulse.lab.text.heads import HEAD_SPACES, MULTI, Probs, one_hot, text_loss
 from classpulse.lab.text.multi import PLAIN_THRESHOLD, macro_f1
 from classpulse.lab.text.recipe import TextRecipe, text_recipe_table
 from classpulse.lab.text.sources import TextRows, load_text_parts
@@ -195,21 +195,29 @@ def _begin_with(model: TextModel, recipe: TextRecipe) -> None:
 def build_training(recipe: TextRecipe, rows: TextRows, made: Prepared) -> TextTraining:
     """Training texts with their variants as numbers, their targets with the teachers' share."""
     clean, how = find_cleaner(recipe.encode.clean), recipe.augment
-    targets = dict(rows.targets)
-    if recipe.teach is not None:
-        targets = teach(recipe.teach, rows.texts, targets, unlabelled=recipe.teach_unlabelled)
     texts = [clean(one) for one in lemmatized(rows.texts, recipe)]
-    own = np.flatnonzero(rows.own)
+    own, others = np.flatnonzero(rows.own), np.flatnonzero(~rows.own)
     variants, sources = augment_texts([texts[i] for i in own], how, seed=recipe.schedule.seed)
-    others = np.flatnonzero(~rows.own)
     places = np.concatenate([own[sources], others]).astype(np.int64)
+    learned = [*variants, *(texts[i] for i in others)]
+    targets = dict(rows.targets)
+    if recipe.teach_variants:
+        targets = _teach(recipe, learned, {head: t[places] for head, t in targets.items()})
+    else:
+        targets = {head: t[places] for head, t in _teach(recipe, rows.texts, targets).items()}
     return TextTraining(
-        encoded=made.encoder.encode([*variants, *(texts[i] for i in others)]),
-        targets={head: torch.from_numpy(t[places]) for head, t in targets.items()},
+        encoded=made.encoder.encode(learned),
+        targets={head: torch.from_numpy(t) for head, t in targets.items()},
         own=torch.from_numpy(rows.own[places]),
         pad=made.vocabulary.pad,
         hidden=hidden_token(made.vocabulary),
     )
+
+
+def _teach(recipe: TextRecipe, texts: Sequence[str], targets: dict[str, Probs]) -> dict[str, Probs]:
+    if recipe.teach is None:
+        return targets
+    return teach(recipe.teach, texts, targets, unlabelled=recipe.teach_unlabelled)
 
 
 def build_validation(recipe: TextRecipe, valid: Mapping[str, AnyTexts], made: Prepared) -> Validate:
