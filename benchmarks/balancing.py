@@ -58,7 +58,7 @@ Keras made them) and *class-weights* in the loss. Beside them here: *insert-corr
 counts, no stretch, no JPEG, only originals as sources) and *sampler* (every epoch draws each class
 as often as any other).
 
-One network (residual-se, {parameters:,} parameters, {side} px), the thesis' 22,967 training
+One network (residual-se, {parameters:,} parameters, {side} px), the thesis' 22,841 training
 pictures, about 2,510 steps of 64 for every method, last epoch, no choice on any part. Measured on
 PublicTest (3,589 pictures), one line for each seed; 95 % intervals by bootstrap over pictures.
 

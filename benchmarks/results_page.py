@@ -24,7 +24,8 @@ row is one file: `classpulse recipes show NAME`, `classpulse train NAME --data .
 Accuracy with its 95 % interval (bootstrap over pictures). *not run here*: the recipe is complete
 and checked (`classpulse recipes check`), but nobody has trained it on this machine. *epochs*: of
 the recipe; 300 are the thesis' most, ended by early stopping, fewer are ours for two cores.
-*without repeats*: without the pictures that stand in training too, to the byte.
+*without repeats*: without the pictures that stand in training too, to the byte. *minutes*: of the
+logs, waits of a busy machine included; the number leads to the log, a line for each epoch.
 """
 OWN = "FER2013 PublicTest chose the epoch, so its numbers flatter a little."
 THESIS = """The source's numbers are of FER2013's PublicTest and PrivateTest together (7,178
@@ -86,10 +87,15 @@ def _row(recipe: AnyRecipe) -> str:
         _interval(ours) if ours else "*not run here*",
         f"{f1.value:.4f}" if f1 else "",
         "; ".join(f"{c.data} {c.value:.4f}" for c in recipe.claims if _is_further(c, ours)),
-        f"{ours.minutes:.0f}" if ours else "",
+        _minutes(recipe.name, ours) if ours else "",
         ", ".join(map(str, ours.seeds)) if ours else "",
     ]
     return "| " + " | ".join(cells) + " |"
+
+
+def _minutes(name: str, claim: Claim) -> str:
+    log = PAGE.parent / "logs" / f"{name}.csv"
+    return f"[{claim.minutes:.0f}](logs/{log.name})" if log.exists() else f"{claim.minutes:.0f}"
 
 
 def _interval(claim: Claim) -> str:
@@ -108,8 +114,8 @@ def _notes(recipes: Iterable[AnyRecipe]) -> list[str]:
             claim = pick_claim(recipe.claims, by)
             if claim is None:
                 continue
-            made = f"{claim.hardware}, commit {claim.commit}" if claim.hardware else ""
-            said = "; ".join(text for text in (claim.note, made) if text)
+            commit = f"published at commit {claim.commit}" if claim.commit else ""
+            said = "; ".join(text for text in (claim.note, claim.hardware, commit) if text)
             if said:
                 lines.append(f"- `{recipe.name}`, {by}: {said}.")
     return lines

@@ -157,19 +157,13 @@ def exported_difference(model: FaceModel, name: str, side: int, path: Path) -> f
 
 
 @every
-def test_the_onnx_graph_answers_like_torch(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(export, "HALF_FROM", 1 << 40)  # rounding to float16 is not at stake here
+def test_the_onnx_graph_answers_like_torch(name: str, tmp_path: Path) -> None:
     difference = exported_difference(small(name), name, SIDE, tmp_path / "model.onnx")
     assert difference < 1e-4
 
 
 @pytest.mark.slow
 @every
-def test_the_full_onnx_graph_answers_like_torch(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(export, "HALF_FROM", 1 << 40)
+def test_the_full_onnx_graph_answers_like_torch(name: str, tmp_path: Path) -> None:
     model = build_model(name, HEADS, seed=0)
     assert exported_difference(model, name, 48, tmp_path / "model.onnx") < 1e-4

@@ -107,6 +107,18 @@ def test_the_results_page_is_written_from_the_claims(monkeypatch: pytest.MonkeyP
     assert PAGE.read_text() == page()
 
 
+def test_every_run_that_is_claimed_has_its_log() -> None:
+    pytest.importorskip("torch")
+    from classpulse.lab.book import list_recipes
+    from classpulse.lab.text.baseline import BASELINES
+
+    for one in list_recipes():
+        claimed = any(claim["by"] == "ours" for claim in one["claims"])
+        if claimed and one["epochs"] and one["kind"] not in set(BASELINES):
+            log = (ROOT / "docs" / "logs" / f"{one['name']}.csv").read_text().splitlines()
+            assert len(log) == one["epochs"] + 1, one["name"]
+
+
 def test_the_recipe_on_the_page_is_the_shipped_one() -> None:
     text = (ROOT / "docs" / "recipes.md").read_text()
     shown = re.search(r"show (\S+)\n(.*?)```", text, re.S)

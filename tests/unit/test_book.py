@@ -10,7 +10,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from classpulse.core.errors import InputError  # noqa: E402
-from classpulse.lab.book import check_ensemble, check_recipe, open_recipe  # noqa: E402
+from classpulse.lab.book import open_recipe  # noqa: E402
+from classpulse.lab.check import check_ensemble, check_recipe  # noqa: E402
 from classpulse.lab.claims import Claim  # noqa: E402
 from classpulse.lab.models.aieducation import format_name  # noqa: E402
 from classpulse.lab.recipe import load_recipe  # noqa: E402
@@ -53,6 +54,12 @@ def test_members_of_an_ensemble_take_one_picture() -> None:
     mixed = replace(trio, members=("thesis-cnn-1-insert", "aied-b16-n4-fc1-k3"))
     with pytest.raises(InputError, match=r"differ in \[input\] or heads"):
         check_ensemble(mixed)
+
+
+def test_no_two_columns_of_the_list_touch(command: Any) -> None:
+    header, *lines = command("recipes", "ls").out.splitlines()
+    at = header.index("network")
+    assert all(line[at - 2 : at] == "  " and line[at] != " " for line in lines)
 
 
 def test_the_list_has_every_recipe_with_its_claims(command: Any) -> None:

@@ -1,6 +1,7 @@
 """Classic recipes: loaded, fitted, searched, written as ONNX, and used as any other model."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ torch = pytest.importorskip("torch")
 
 from classpulse.core.errors import InputError  # noqa: E402
 from classpulse.core.labels import FER2013_7  # noqa: E402
-from classpulse.lab.book import check_classic  # noqa: E402
+from classpulse.lab.check import check_classic  # noqa: E402
 from classpulse.lab.classic.command import PARITY, run_classic  # noqa: E402
-from classpulse.lab.classic.fit import HEAD, fit_pipeline  # noqa: E402
+from classpulse.lab.classic.fit import HEAD, count_learned, fit_pipeline  # noqa: E402
+from classpulse.lab.classic.front import make_features  # noqa: E402
 from classpulse.lab.classic.kinds import FEATURE_KINDS  # noqa: E402
 from classpulse.lab.classic.recipe import (  # noqa: E402
     ClassicRecipe,
@@ -25,6 +27,7 @@ from classpulse.lab.classic.recipe import (  # noqa: E402
 )
 from classpulse.lab.ensemble.recipe import load_ensemble_recipe  # noqa: E402
 from classpulse.lab.evaluate.predictors import predict_heads  # noqa: E402
+from classpulse.lab.parallel.workers import Workers  # noqa: E402
 from classpulse.lab.recipe import load_recipe  # noqa: E402
 from classpulse.runtime.model import OnnxModel  # noqa: E402
 
@@ -86,6 +89,8 @@ def test_a_whole_table_loads_again(mine: Any, tmp_path: Path) -> None:
         ("reduction.kind=tsne", "unknown reduction 'tsne'; known: none, pca, nmf"),
         ("classifier.kernel=sigmoid", "needs one of linear, poly, rbf"),
         ("classifier.c=-1.0", "c = -1.0: needs a number from"),
+        ("classifier={kind = 'cascade-svm', parts = 1}", "parts = 1: needs a number from 2"),
+        ("classifier={kind = 'cascade-svm', kernel = 'cosine'}", "needs one of linear, poly, rbf"),
         ("data.split=best", "unknown split protocol 'best'"),
         ("sigma=9.0", "sigma = 9.0: needs a number from 0 to 3"),
         ("calibration=0.0", "calibration = 0.0"),
@@ -136,6 +141,7 @@ def test_stripes_are_told_apart_by_any_features(mine: Any, kind: str) -> None:
     [
         "{kind = 'svm', kernel = 'linear'}",
         "{kind = 'svm', kernel = 'poly', degree = 2}",
+        "{kind = 'cascade-svm', parts = 3, balanced = true}",
         "{kind = 'linear-svm', balanced = true}",
         "{kind = 'nystroem', landmarks = 40, gamma = 0.05}",
     ],
@@ -188,6 +194,48 @@ def test_data_that_cannot_be_learned_from(
         fit_pipeline(mine(*changes), IMAGES, labels, FER2013_7)
 
 
+# --- workers -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Workers]:
+    with Workers(2) as workers:
+        yield workers
+
+
+@pytest.mark.parametrize("kind", ["pixels", "gabor", "embedding"])
+def test_workers_make_the_same_bits(mine: Any, tmp_path: Path, pool: Workers, kind: str) -> None:
+    features = f"{{kind = '{kind}'}}"
+    if kind == "embedding":  # several batches, the last one not full
+        features = f"{{kind = 'embedding', model = '{write_artefact(tmp_path / 'tiny', seed=1)}'}}"
+    recipe = mine(f"features={features}", "sigma=0.5")
+    images = striped(150, side=30)[0]
+    shared = make_features(recipe, images, pool=pool)
+    assert np.array_equal(shared, make_features(recipe, images))
+    assert np.array_equal(shared[128:], make_features(recipe, images[128:]))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ["features={kind = 'hog', cell = 6}", "classifier.balanced=true"],
+        ["classifier={kind = 'cascade-svm', rounds = 2}"],
+        ["search.kind=grid", "search.c=[0.1, 1.0]", "search.folds=2"],
+        ["classifier={kind = 'linear-svm'}"],
+    ],
+)
+def test_workers_fit_the_same_machine(mine: Any, pool: Workers, changes: list[str]) -> None:
+    recipe, before = mine(*changes), pool.used
+    alone, shared = (
+        fit_pipeline(recipe, IMAGES, LABELS, FER2013_7, pool=how) for how in (None, pool)
+    )
+    assert pool.used > before and shared.seconds["features"] > 0 and shared.clock["fit"] > 0
+    assert (alone.temperature, alone.best) == (shared.temperature, shared.best)
+    assert count_learned(alone.back) == count_learned(shared.back)
+    answers = [one.predict(FRESH, pool=pool)[HEAD].probs for one in (alone, shared)]
+    assert np.array_equal(*answers)
+
+
 # --- the artefact --------------------------------------------------------------------------------
 
 
@@ -198,6 +246,7 @@ def test_data_that_cannot_be_learned_from(
         ["sigma=0.8"],
         ["minmax=false", "reduction={kind = 'none'}", "classifier.kernel=poly"],
         ["standardize=false", "classifier={kind = 'linear-svm'}"],
+        ["classifier={kind = 'cascade-svm', parts = 2, rounds = 1}"],
         ["classifier={kind = 'nystroem', landmarks = 30}"],
     ],
 )
@@ -262,6 +311,20 @@ def test_the_command_measures_and_writes(command: Any, mine: Any, tmp_path: Path
     assert card["metrics"] == found["metrics"] and found["per_second"] > 0
     assert found["metrics"][0]["value"] > 0.9 and card["recipe"] == "mine"
     assert command(*pixels).code == 5  # nothing is overwritten
+
+
+def test_the_command_shares_the_work_out(command: Any, mine: Any, tmp_path: Path) -> None:
+    mine()
+    data = write_striped(tmp_path / "fer2013.csv")
+    words = ["classic", tmp_path / "mine.toml", "--data", f"fer2013={data}"]
+    words += ["--set", "features={kind='pixels'}", "--json"]
+    alone = json.loads(command(*words, "--out", tmp_path / "alone").out)
+    shared = json.loads(command(*words, "--workers", "2", "--out", tmp_path / "shared").out)
+    assert shared["metrics"] == alone["metrics"] and shared["mse"] == alone["mse"]
+    assert (alone["workers"], shared["workers"]) == (1, 2)
+    files = [(tmp_path / name / "model.onnx").read_bytes() for name in ("alone", "shared")]
+    assert files[0] == files[1]
+    assert command(*words, "--workers", "0").code == 2
 
 
 def test_a_random_split_needs_no_parts(mine: Any, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from classpulse.lab.ensemble.combination import (  # noqa: E402
 )
 from classpulse.lab.ensemble.export import About, export_ensemble  # noqa: E402
 from classpulse.lab.ensemble.members import Member, open_members, predict_members  # noqa: E402
+from classpulse.lab.ensemble.recipe import load_ensemble_recipe  # noqa: E402
 from classpulse.lab.ensemble.rules import (  # noqa: E402
     RULES,
     Greedy,
@@ -165,6 +166,15 @@ def test_calibration_puts_the_best_temperature_inside() -> None:
     found = calibrate(mean, probs, truth)
     assert found.temperature == round(fit_temperature(mean.apply(probs), truth), 4) != 1
     assert fit_temperature(found.apply(probs), truth) == pytest.approx(1, abs=0.01)
+
+
+def test_the_head_of_the_thesis_recipes_is_trained_to_the_end() -> None:
+    draw = np.random.default_rng(7)
+    truth = draw.integers(0, 7, 1400)
+    unsure = softmax(1.2 * np.eye(7)[truth] + draw.normal(0, 1.1, (3, 1400, 7)))
+    rule = load_ensemble_recipe("thesis-ensemble-nb-1").rule.settings
+    mean, head = (one(unsure, truth, seed=42).apply(unsure) for one in (RULES.get("mean")(), rule))
+    assert accuracy(head, truth) > accuracy(mean, truth) - 0.01
 
 
 # --- one graph ---------------------------------------------------------------------------------

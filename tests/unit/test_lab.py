@@ -256,6 +256,7 @@ def build_recipe(**schedule: Any) -> Recipe:
 
 
 RECIPE = build_recipe()
+HALF = replace(RECIPE, precision="float16")
 
 
 def train(path: Path, *, epochs: int, recipe: Recipe = RECIPE) -> tuple[Any, list[Epoch]]:
@@ -521,7 +522,7 @@ TEMPERATURES = {"emotion": 1.5, "votes": 0.8, "state": 2.0}
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
     """A network with shaken weights, and the folder of its artefact."""
     settings = replace(TINY, widths=(8, 16, 16, 32))
-    recipe = replace(RECIPE, network=Choice("residual-se", settings))
+    recipe = replace(HALF, network=Choice("residual-se", settings))
     network = build_network(recipe)
     with torch.no_grad():
         for p in network.parameters():
@@ -558,6 +559,13 @@ def test_large_weights_are_stored_in_half(exported: tuple[Any, Path]) -> None:
     assert halves == {True} and large == {10}  # 10 is float16
 
 
+def test_weights_keep_their_32_bits_unless_the_recipe_says_so(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    network, path = build_network(RECIPE), tmp_path / "model.onnx"
+    export_onnx(network, RECIPE, TEMPERATURES, path)
+    assert 10 not in {w.data_type for w in onnx.load(str(path)).graph.initializer}
+
+
 def test_an_export_that_answers_otherwise_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -567,7 +575,7 @@ def test_an_export_that_answers_otherwise_is_refused(
         network.heads["emotion"].weight.mul_(1e6)  # beyond what float16 holds
         monkeypatch.setattr(export, "HALF_FROM", 1)
         with pytest.raises(ModelError, match="weights in float16 change the answer by"):
-            export_onnx(network, RECIPE, {"emotion": 1.0}, path)
+            export_onnx(network, HALF, {"emotion": 1.0}, path)
     monkeypatch.setattr(export, "PARITY", 0.0)
     with pytest.raises(ModelError, match="the exported graph differs from the network by"):
         export_onnx(network, RECIPE, {"emotion": 1.0}, path)
@@ -599,7 +607,7 @@ def test_an_integer_network_needs_pictures(tmp_path: Path) -> None:
     ):
         export_onnx(build_network(recipe), recipe, {"emotion": 1.0}, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
-    with pytest.raises(InputError, match="precision 'int4': needs float32 or int8"):
+    with pytest.raises(InputError, match="precision 'int4': needs float32"):
         replace(RECIPE, precision="int4")
 
 

@@ -1,14 +1,10 @@
-"""The recipes that are shipped: list, copy, and check that each still builds and learns."""
+"""The recipes that are shipped: list, show, copy, claim, plot."""
 
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import torch
 
 from classpulse.core.errors import InputError
 from classpulse.core.files import save_text
@@ -19,12 +15,10 @@ from classpulse.lab.claims import (
     claims_toml,
     pick_claim,
 )
-from classpulse.lab.classic.fit import count_learned, fit_pipeline
 from classpulse.lab.classic.recipe import ClassicRecipe, classic_table, load_classic_recipe
 from classpulse.lab.ensemble.recipe import EnsembleRecipe, ensemble_table, load_ensemble_recipe
 from classpulse.lab.evaluate.figures import save_figure
 from classpulse.lab.evaluate.plots_study import draw_settings
-from classpulse.lab.models.base import count_parameters, l2_penalty
 from classpulse.lab.recipe import Recipe, load_recipe, recipe_table
 from classpulse.lab.recipe_file import (
     is_classic,
@@ -35,28 +29,9 @@ from classpulse.lab.recipe_file import (
     recipe_names,
 )
 from classpulse.lab.search.records import rows_from_claims
-from classpulse.lab.text.check import check_text_recipe
 from classpulse.lab.text.recipe import TextRecipe, load_text_recipe, text_recipe_table
 from classpulse.lab.train.folder import RESOLVED
-from classpulse.lab.train.kinds import Choice
 from classpulse.lab.train.logs import LOG, read_log
-from classpulse.lab.train.losses import multi_head_loss
-from classpulse.lab.train.optim import build_optimizer, set_lr
-from classpulse.lab.train.run import build_network
-from classpulse.lab.train.targets import HEAD_SPACES
-
-CHECK_ROWS = 4  # faces of a step of the check
-CHECK_STEPS = 2
-CHECK_ANSWERS = 10  # rows of each label that a rule is fitted to
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """One recipe after `check_recipe`: parameters as Keras counts them, and the losses seen."""
-
-    name: str
-    parameters: int
-    losses: tuple[float, ...]
 
 
 def list_recipes() -> list[dict[str, Any]]:
@@ -144,95 +119,6 @@ def copy_recipe(name: str, path: Path) -> Path:
     return path
 
 
-def check_recipes(names: list[str]) -> Iterator[Checked]:
-    """Check recipes one after the other, all that are shipped if none is named."""
-    for name in names or recipe_names():
-        recipe = open_recipe(name)
-        if isinstance(recipe, EnsembleRecipe):
-            yield check_ensemble(recipe)
-        elif isinstance(recipe, ClassicRecipe):
-            yield check_classic(recipe)
-        elif isinstance(recipe, TextRecipe):
-            yield Checked(recipe.name, *check_text_recipe(recipe))
-        else:
-            yield check_recipe(recipe)
-
-
-def check_classic(recipe: ClassicRecipe) -> Checked:
-    """Make features of random faces and fit what comes after them.
-
-    Raises:
-        InputError, ModelError: as `fit_pipeline`.
-    """
-    k = len(HEAD_SPACES["emotion"])
-    truth = np.arange(CHECK_ANSWERS * k, dtype=np.int64) % k
-    draw = np.random.default_rng(recipe.seed)
-    images = draw.integers(0, 256, (len(truth), recipe.side, recipe.side), dtype=np.uint8)
-    fitted = fit_pipeline(
-        dataclasses.replace(recipe, rows=0), images, truth, HEAD_SPACES["emotion"]
-    )
-    return Checked(recipe.name, count_learned(fitted.back), ())
-
-
-def check_ensemble(recipe: EnsembleRecipe) -> Checked:
-    """Load and build every member, and fit the rule to random answers.
-
-    Raises:
-        InputError: the members do not take the same picture, or answer different questions.
-    """
-    members = [load_recipe(name) for name in recipe.members]
-    first = members[0]
-    for member in members[1:]:
-        if member.input != first.input or member.heads.keys() != first.heads.keys():
-            raise InputError(
-                f"ensemble {recipe.name}: {first.name} and {member.name} differ in [input] or heads"
-            )
-    k = len(HEAD_SPACES[next(iter(first.heads))])
-    truth = np.arange(CHECK_ANSWERS * k, dtype=np.int64) % k
-    draw = np.random.default_rng(recipe.seed)
-    probs = draw.dirichlet(np.ones(k), (len(members), len(truth))).astype(np.float32)
-    found = recipe.rule.settings(probs, truth, seed=recipe.seed)
-    parameters = sum(count_parameters(build_network(member)) for member in members)
-    return Checked(recipe.name, parameters + found.parameters, ())
-
-
-def check_recipe(recipe: Recipe) -> Checked:
-    """Build the network, and take two steps on random faces.
-
-    Weights that it starts from are not read: recipes are checked where they need not be.
-
-    Raises:
-        InputError: the network has no finite loss.
-    """
-    settings = recipe.network.settings
-    if getattr(settings, "weights", ""):
-        random = Choice(recipe.network.kind, dataclasses.replace(settings, weights=""))
-        recipe = dataclasses.replace(recipe, network=random)
-    recipe = dataclasses.replace(recipe, start=None)
-    network = build_network(recipe)
-    optimizer = build_optimizer(recipe.optimizer.settings, network)
-    set_lr(optimizer, recipe.rate.settings.start(recipe.schedule.epochs).lr_at(0))
-    generator = torch.Generator().manual_seed(recipe.schedule.seed)
-    spec = recipe.input
-    x = torch.randn(CHECK_ROWS, spec.channels, spec.height, spec.width, generator=generator)
-    targets = {
-        head: torch.eye(len(HEAD_SPACES[head]))[torch.arange(CHECK_ROWS) % len(HEAD_SPACES[head])]
-        for head in recipe.heads
-    }
-    network.train()
-    losses = []
-    for _ in range(CHECK_STEPS):
-        loss = multi_head_loss(network(x), targets, recipe.heads, loss=recipe.loss.settings)
-        total = loss + l2_penalty(network)
-        optimizer.zero_grad()
-        total.backward()
-        optimizer.step()
-        losses.append(total.item())
-    if not all(abs(value) < float("inf") for value in losses):
-        raise InputError(f"recipe {recipe.name}: its loss is {losses}, needs finite numbers")
-    return Checked(recipe.name, count_parameters(network), tuple(losses))
-
-
 def claim_runs(
     artefact: Path, runs: Sequence[Path], *, hardware: str, minutes: float | None = None
 ) -> str:
@@ -293,15 +179,19 @@ def plot_family(prefix: str, out: Path, *, by: str) -> Path:
 
 def describe_recipes(recipes: list[dict[str, Any]]) -> str:
     """A line for each recipe: name, network, data, and the accuracies of its source and ours."""
-    lines = [f"{'recipe':<28}{'network':<22}{'data':<20}{'epochs':>6}  {'source':<8}ours"]
+    rows = [("recipe", "network", "data", "epochs", "source", "ours")]
     for one in recipes:
         members = len(one["members"])
         kind = f"{one['kind']} of {members}" if members else one["kind"]
         claims = [Claim(**{**claim, "seeds": tuple(claim["seeds"])}) for claim in one["claims"]]
         source, ours = pick_claim(claims, "source"), pick_claim(claims, "ours")
         said = f"{ours.value:.4f} [{ours.low:.4f}, {ours.high:.4f}]" if ours else "not run here"
-        lines.append(
-            f"{one['name']:<28}{kind:<22}{' + '.join(one['sets']):<20}{one['epochs'] or '':>6}  "
-            f"{f'{source.value:.4f}' if source else '':<8}{said}"
-        )
+        stated = f"{source.value:.4f}" if source else ""
+        sets, epochs = " + ".join(one["sets"]), str(one["epochs"] or "")
+        rows.append((one["name"], kind, sets, epochs, stated, said))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
     return "\n".join(lines)

@@ -28,7 +28,7 @@ OPEN_GATE = QualityGate(0.0, 0.0, 1.0, 0.0)  # until one is fitted
 PARITY = 1e-4  # largest difference of a probability between torch and the exported graph
 ROUNDING = 1e-2  # the same between float32 and float16 weights; 1e-4 to 1e-3 is usual
 PARITY_ROWS = 4
-HALF_FROM = 1024  # weights larger than this are stored as float16, which halves the file
+HALF_FROM = 1024  # weights of at least this size are stored as float16
 
 
 class Calibrated(nn.Module):
@@ -89,8 +89,8 @@ def export_onnx(
 ) -> str:
     """Write the calibrated network with a free batch size; returns the file's SHA-256.
 
-    Large weights are stored as float16 and cast back when the file is loaded: the arithmetic
-    stays float32, unless the recipe's precision is int8.
+    The recipe's precision says what becomes of the weights. In float16 large ones are stored so
+    and cast back when the file is loaded: the arithmetic stays float32.
 
     Args:
         pictures: (n, c, h, w) prepared training pictures, some hundred, to fit an int8 network on.
@@ -127,7 +127,7 @@ def export_onnx(
     _need_close(exact, wanted, PARITY, "the exported graph differs from the network")
     if recipe.precision == "int8":
         model = _quantize(model, pictures)
-    else:
+    elif recipe.precision == "float16":
         model = store_half(model)
         _need_close(_answer(model, x), exact, ROUNDING, "weights in float16 change the answer")
     onnx.checker.check_model(model)

@@ -29,7 +29,7 @@ from classpulse.lab.train.sharpness import Sharpness
 from classpulse.lab.train.stopping import Stopping
 from classpulse.lab.train.teach import Teaching
 
-PRECISIONS = ("float32", "int8")
+PRECISIONS = ("float32", "float16", "int8")
 EXPORT = ("flip", "precision")  # what the artefact does, not what is trained
 
 
@@ -93,7 +93,8 @@ class Recipe:
         balance: name in `lab.data.balance.BALANCINGS`, of the emotion labels.
         groups: kind in `GROUP_BALANCINGS` and its settings, after `balance`; None leaves groups be.
         flip: the artefact averages the logits of a face and of its mirror image: twice the work.
-        precision: arithmetic of the artefact, one of `PRECISIONS`; training is in float32.
+        precision: of the artefact, one of `PRECISIONS`: float16 stores large weights so and
+            computes in float32, which halves the file; training is in float32.
         network: kind in `MODELS` and its settings.
         optimizer, rate, loss: kinds in `OPTIMIZERS`, `SCHEDULES` and `LOSSES`, with settings.
         teach: models that give part of every target; None for labels alone.

@@ -143,6 +143,15 @@ def fit(
     )
 
 
+def first_losses(model: nn.Module, data: Training, recipe: Recipe, *, steps: int) -> list[float]:
+    """Losses of the first steps of `fit`, which change `model`; there is no checkpoint."""
+    run = _begin(model, recipe)
+    whole = draw_share(run, data, recipe, 1)
+    share = Share(1, whole.batches[:steps], whole.rates[:steps])
+    losses = train_steps(model, run.optimizer, data, recipe, share, generator=run.generator)
+    return list(losses)
+
+
 def run_epochs(
     run: RunState,
     checkpoint: Path,
