@@ -1,27 +1,34 @@
 """The paper's classical pipeline on FER2013: what features, reductions and kernels give.
 
-    python benchmarks/classic.py --data fer2013.csv.gz --folder runs/classic
+    python benchmarks/classic.py
+    python benchmarks/classic.py --data fer2013.csv.gz --folder runs/classic --rows 8000 --test 0
+    python benchmarks/classic.py --page
 
-Every measurement is kept in the folder and not made again, so it may be interrupted. All times are
-processor seconds of one thread. Writes benchmarks/results/classic.json and classic-embedding.svg.
+With a folder every measurement is kept in it, with its date, machine and commit, and not made
+again, so it may be interrupted; without one everything is measured anew. All times are processor
+seconds of one thread. Writes results/classic.json, results/classic-embedding.svg and the tables of
+docs/classic.md; `--page` writes only these tables, from the stored results.
 """
 
 import argparse
 import json
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from classic_page import write_tables
+from measure import FER, describe_machine, origin_line, origin_of, sign_figure
 from sklearn.decomposition import NMF, PCA
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from classpulse.core.card import load_card
 from classpulse.core.files import save_text
 from classpulse.core.labels import FER2013_7
 from classpulse.lab.classic.fit import Fitted, draw_rows, fit_rows, make_features
@@ -38,11 +45,13 @@ from classpulse.lab.classic.recipe import ClassicRecipe, Search
 from classpulse.lab.evaluate.figures import save_figure
 from classpulse.lab.evaluate.metrics import evaluate_scores
 from classpulse.lab.evaluate.plots_training import draw_embedding, embed_tsne
+from classpulse.lab.evaluate.predictors import predict_heads
 from classpulse.lab.train.kinds import Choice
 from classpulse.lab.train.sources import load_roles
-from classpulse.runtime.model import find_model
+from classpulse.runtime.model import OnnxModel
 
 RESULTS = Path(__file__).parent / "results"
+NETWORK = "face-base"  # of the embedding
 SPACE = FER2013_7
 REDUCTIONS = {
     "none": Choice("none", NoReduction()),
@@ -65,6 +74,8 @@ class Study:
 
     def __init__(self, data: Path, folder: Path, rows: int, test_rows: int) -> None:
         self.folder, self.rows = folder, rows
+        self.origin = origin_of(describe_machine())
+        self.origins: list[dict[str, str]] = []  # of all that was read, each once
         folder.mkdir(parents=True, exist_ok=True)
         recipe = self.recipe("pixels")
         parts = load_roles(
@@ -86,8 +97,19 @@ class Study:
         path = self.folder / f"{name}.json"
         if not path.exists():
             save_text(json.dumps(measure(), indent=1), path)
+            self._sign(name)
             print(name, path.read_text()[:300].replace("\n", ""), flush=True)
+        self._note(name)
         return json.loads(path.read_text())
+
+    def _sign(self, name: str) -> None:
+        save_text(json.dumps(self.origin), self.folder / f"{name}-origin.json")
+
+    def _note(self, name: str) -> None:
+        path = self.folder / f"{name}-origin.json"
+        origin = json.loads(path.read_text()) if path.exists() else {}
+        if origin not in self.origins:
+            self.origins.append(origin)
 
     def features(self, kind: str, part: str) -> Rows:
         """(n, d) of a part, made once."""
@@ -96,9 +118,11 @@ class Study:
             start = time.process_time()
             rows = make_features(self.recipe(kind), self.images[part])
             np.save(path, rows)
+            self._sign(f"{kind}-{part}")
             seconds = (time.process_time() - start) / len(rows)
             save_text(json.dumps(seconds), self.folder / f"{kind}-{part}-seconds.json")
             print(kind, part, rows.shape, f"{seconds * 1e3:.2f} ms each", flush=True)
+        self._note(f"{kind}-{part}")
         return np.load(path)
 
 
@@ -313,31 +337,54 @@ def show_leak(study: Study, price: float) -> dict[str, Any]:
 def draw_map(study: Study, *, count: int = 1200) -> None:
     path = RESULTS / "classic-embedding.svg"
     rows, labels = study.features("embedding", "test")[:count], study.labels["test"][:count]
-    save_figure(draw_embedding(embed_tsne(PCA(50).fit_transform(rows)), labels, SPACE.names), path)
+    figure = draw_embedding(embed_tsne(PCA(50).fit_transform(rows)), labels, SPACE.names)
+    save_figure(sign_figure(figure, f"drawn: {origin_line(study.origin)}"), path)
 
 
-def network_itself() -> dict[str, Any]:
-    """The card of the network that makes the embedding, on the same pictures."""
-    card = load_card(find_model("face-base") / "card.json")
-    numbers = [m for m in card.metrics if m.head == "emotion" and m.data == "FER2013 PublicTest"]
-    return {m.name: [m.value, m.low, m.high] for m in numbers}
+def judge_network(study: Study) -> dict[str, Any]:
+    """The last layer of the embedding's own network, on the pictures that machines are judged on.
+
+    It sees them as they are; before the machines each is scaled to [0, 1].
+    """
+    scores = predict_heads(OnnxModel(NETWORK), study.images["test"])["emotion"]
+    found = evaluate_scores(scores, study.labels["test"])
+    return {
+        "n": found.n,
+        "accuracy": [found.accuracy.value, found.accuracy.low, found.accuracy.high],
+        "macro_f1": [found.macro_f1.value, found.macro_f1.low, found.macro_f1.high],
+        "ece": found.ece,
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--folder", type=Path, default=Path("runs/classic"))
-    parser.add_argument("--rows", type=int, default=8000, help="training pictures, by class")
-    parser.add_argument("--test", type=int, default=0, help="first PublicTest pictures; 0 is all")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, default=FER, help="FER2013")
+    parser.add_argument("--folder", type=Path, help="what is measured is kept here")
+    parser.add_argument("--rows", type=int, default=2000, help="training pictures, by class")
+    parser.add_argument("--test", type=int, default=1500, help="first PublicTest pictures; 0: all")
+    parser.add_argument("--page", action="store_true", help="measure nothing")
     args = parser.parse_args()
+    path = RESULTS / "classic.json"
+    if not args.page:
+        if not args.data.is_file():
+            parser.error(f"cannot read {args.data}: give fer2013.csv or fer2013.csv.gz")
+        with tempfile.TemporaryDirectory() as fresh:
+            found = run_study(Study(args.data, args.folder or Path(fresh), args.rows, args.test))
+        save_text(json.dumps(found, indent=1) + "\n", path)
+    print(write_tables(json.loads(path.read_text(encoding="utf-8"))))
+
+
+def run_study(study: Study) -> dict[str, Any]:
+    """Everything that the page shows."""
     cv2.setNumThreads(1)
-    study = Study(args.data, args.folder, args.rows, args.test)
     table = compare_features(study)
     prices = {row["features"]: row["c"] for row in table}
     results = {
-        "rows": args.rows,
+        "rows": study.rows,
         "test": len(study.labels["test"]),
-        "network": network_itself(),
+        "network": study.keep("network", partial(judge_network, study)),
         "features": table,
         "kernels": compare_kernels(study),
         "equation 24": [time_dimensions(study, k, prices[k]) for k in ("embedding", "pixels")],
@@ -357,7 +404,7 @@ def main() -> None:
         "leak": show_leak(study, prices["embedding"]),
     }
     draw_map(study)
-    save_text(json.dumps(results, indent=1) + "\n", RESULTS / "classic.json")
+    return {"origins": study.origins} | results
 
 
 if __name__ == "__main__":

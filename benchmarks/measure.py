@@ -1,14 +1,24 @@
-"""What the benchmarks of speed share: clocks, memory, medians, and which machine it was."""
+"""What the benchmarks share: clocks, memory, medians, who else computed, and where it was."""
 
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+FER = Path(
+    os.environ.get("FER2013")
+    or Path(__file__).parents[2] / "shared" / "data" / "fer2013" / "fer2013.csv.gz"
+)
+ORIGIN = ("date", "machine", "commit")  # what every figure and every table says of itself
+IDLE_COLUMNS = (3, 4)  # of the first line of /proc/stat: idle, waiting for a disk
+COUNTED = 8  # columns of it: those after them are parts of the first ones
 
 
 def time_calls(
@@ -39,19 +49,78 @@ def median_of(rounds: list[Any]) -> Any:
     return float(f"{statistics.median(rounds):.4g}")
 
 
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Processor seconds since the machine and this process began, and the clock.
+
+    Args:
+        all: of all processes of the machine, those of other machines on its cores (steal) too.
+        own: of this process and of its children that have ended.
+    """
+
+    all: float
+    own: float
+    clock: float
+
+    @classmethod
+    def now(cls) -> Self:
+        ticks = [int(x) for x in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+        busy = sum(x for i, x in enumerate(ticks[:COUNTED]) if i not in IDLE_COLUMNS)
+        who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        own = sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, who))
+        return cls(busy / os.sysconf("SC_CLK_TCK"), own, time.perf_counter())
+
+
+def others_share(start: Usage, end: Usage, *, cores: int | None = None) -> float:
+    """Share of the processor time of all cores that other processes used in between, 0 to 1.
+
+    Close pools before `end` is read: a child's time is known when it has ended.
+    """
+    whole = (end.clock - start.clock) * (cores or os.cpu_count() or 1)
+    others = (end.all - start.all) - (end.own - start.own)
+    return round(min(1.0, max(0.0, others / whole)), 3) if whole > 0 else 0.0
+
+
 def describe_machine() -> dict[str, Any]:
+    """Where and when: date, machine, commit, and what else computed in the minute before."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
+    processor = next((x.split(":")[1].strip() for x in lines if "model name" in x), "?")
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent,
         stdout=subprocess.PIPE, text=True, check=False,
     ).stdout.strip()  # fmt: skip
     load = os.getloadavg()[0]
     return {
-        "processor": next((x.split(":")[1].strip() for x in lines if "model name" in x), "?"),
+        "machine": f"{os.cpu_count()} x {processor}",
+        "processor": processor,
         "cores": os.cpu_count(),
-        "load": round(load, 1),  # before the measurement: what else computed
+        "load": round(load, 1),
         "busy": load > 0.5,
         "python": platform.python_version(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "commit": commit,
     }
+
+
+def origin_of(found: Mapping[str, Any]) -> dict[str, str]:
+    """What a result says of itself, as far as it does."""
+    return {name: found[name] for name in ORIGIN if found.get(name)}
+
+
+def origin_line(*found: Mapping[str, Any]) -> str:
+    """Dates, machines and commits of results in a line; what one did not note is said, too."""
+    parts = []
+    for name in ORIGIN:
+        known = sorted({origin_of(one)[name] for one in found if name in origin_of(one)})
+        gaps = any(name not in origin_of(one) for one in found)
+        said = ", ".join(known) + (" (of others not recorded)" if gaps else "")
+        parts.append(f"{name} {said if known else 'not recorded'}")
+    return "; ".join(parts)
+
+
+def sign_figure(figure: Any, line: str) -> Any:
+    """The figure with a small line of text above it, as `origin_line` gives it."""
+    from classpulse.lab.evaluate.figures import MUTED  # those who draw nothing stay small
+
+    figure.suptitle(line, x=0.01, ha="left", fontsize=7, fontweight="normal", color=MUTED)
+    return figure

@@ -1,28 +1,29 @@
 """Speedup and efficiency of the parallel schemes, and the laws they follow: docs/parallel.md.
 
-    python benchmarks/parallel.py --runs 5
+    python benchmarks/parallel.py
     python benchmarks/parallel.py --only hog convolution --workers 1 2
     python benchmarks/parallel.py --page
 
 Each part of `parallel_cases.py` runs serially in a process of its own with one thread, and by pools
 of 1, 2 and 4 workers, all in turn, at three sizes; medians go to results/parallel.json and the page
 is written from it. A part that was measured alone replaces its old numbers; each has its own date,
-machine and commit. `--page` only writes the page.
+machine, commit, and the share of the processors that others used meanwhile. `--page` only writes
+the page and draws its figures.
 """
 
 import argparse
 import contextlib
 import json
-import os
-import platform
 import statistics
 import time
-from datetime import UTC, datetime
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from parallel_cases import CASES, FER, Case, Outcome, build_rows
+from measure import FER, Usage, describe_machine, others_share
+from parallel_cases import CASES, RUNS, Case, Outcome, build_rows
 from parallel_page import write_page
 
 from classpulse.lab.parallel.process import peak_mb, single_thread
@@ -68,11 +69,23 @@ def time_parallel(case: Case, data: Any, pool: Workers) -> tuple[float, float, L
     return outcome.seconds or spent, idle, outcome.load
 
 
-def measure_case(name: str, *, workers: list[int], runs: int, scale: float) -> dict[str, Any]:
+def measure_part(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What a measurement gives, with where and when it was and who else computed meanwhile."""
+    origin = describe_machine() | {
+        "numpy": np.__version__,
+        "data": "FER2013" if FER.is_file() else "noise",
+    }
+    start = Usage.now()
+    found = measure()
+    return origin | {"others": others_share(start, Usage.now())} | found
+
+
+def measure_case(
+    name: str, *, workers: list[int], runs: int | None, scale: float
+) -> dict[str, Any]:
     """All sizes of one part, smallest first, because a process's peak memory only grows."""
-    stamp = _stamp()
     case, rows, beside = CASES[name], [], {}
-    base = max(1, round(case.base * scale))
+    base, runs = max(1, round(case.base * scale)), runs or case.runs
     with contextlib.ExitStack() as stack:
         alone = stack.enter_context(Workers(1))
         pools = {n: stack.enter_context(Workers(n, kind=case.kind)) for n in workers}
@@ -84,12 +97,12 @@ def measure_case(name: str, *, workers: list[int], runs: int, scale: float) -> d
                 other.run(time_serial, [(name, base, how)])
                 seen = other.run(time_serial, [(name, rows[-1]["size"], how)] * runs)[0]
             beside[how] = statistics.median(seconds for seconds, *_ in seen)
-    return stamp | {
+    return {
         "title": case.title,
         "unit": case.unit,
         "kind": case.kind,
         "base": base,
-        "runs": runs,
+        "runs": runs if case.repeat else 1,
         "rows": rows,
         "facts": facts,
         "beside": beside,
@@ -150,13 +163,12 @@ def time_dimensions(task: tuple[int, int]) -> dict[str, float]:
 
 def measure_dimensions(*, runs: int, scale: float) -> dict[str, Any]:
     """Hypothesis 3: does the time fall in proportion to the dimensions?"""
-    stamp = _stamp()
-    n, rows = max(500, round(2000 * scale)), []
+    n, rows = max(500, round(1000 * scale)), []
     with Workers(1) as pool:
         for dimensions in DIMENSIONS:
             seen = pool.run(time_dimensions, [(n, dimensions)] * (runs + 1))[0][1:]
             rows.append({key: statistics.median(one[key] for one in seen) for key in seen[0]})
-    return stamp | {"pictures": n, "runs": runs, "rows": rows}
+    return {"pictures": n, "runs": runs, "rows": rows}
 
 
 def time_steps(task: tuple[str, int]) -> dict[str, float]:
@@ -193,14 +205,13 @@ def time_steps(task: tuple[str, int]) -> dict[str, float]:
 
 def measure_step(*, runs: int) -> dict[str, Any]:
     """What the simulated cluster begins with, of one worker with one thread, and real trainings."""
-    stamp = _stamp()
     with Workers(1) as pool:
         step = pool.run(time_steps, [("residual-se", 4 * runs)])[0][0]
     real = [
         {"scheme": name, "workers": n, "seconds": time_training(how, n, compress)}
         for name, n, how, compress in REAL
     ]
-    return stamp | {"network": "residual-se", "batch": BATCH, "real": real} | step
+    return {"network": "residual-se", "batch": BATCH, "real": real} | step
 
 
 def time_training(scheme: str, workers: int, compress: str) -> float:
@@ -218,34 +229,11 @@ def time_training(scheme: str, workers: int, compress: str) -> float:
     return found["step_seconds"] * (1 if together else workers)
 
 
-def _stamp() -> dict[str, Any]:
-    from classpulse.lab.commit import source_commit
-
-    cores = os.cpu_count() or 1
-    return {
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": f"{cores} x {_processor()}",
-        "cores": cores,
-        "load": round(os.getloadavg()[0], 1),
-        "commit": source_commit(),
-        "numpy": np.__version__,
-        "data": "FER2013" if FER.is_file() else "noise",
-    }
-
-
-def _processor() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return " ".join(line.partition(":")[2].split())
-    return platform.processor() or platform.machine()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=int, help=f"of every part; {RUNS}, or what its case says")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--scale", type=float, default=1.0, help="of the sizes")
     parser.add_argument("--only", nargs="+", choices=[*CASES, *PARTS], default=[*CASES, *PARTS])
@@ -254,13 +242,18 @@ def main() -> None:
     found = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {}
     for name in () if options.page else options.only:
         if name == "dimensions":
-            found[name] = measure_dimensions(runs=options.runs, scale=options.scale)
+            how = partial(measure_dimensions, runs=options.runs or RUNS, scale=options.scale)
         elif name == "training-step":
-            found[name] = measure_step(runs=options.runs)
+            how = partial(measure_step, runs=options.runs or RUNS)
         else:
-            found[name] = measure_case(
-                name, workers=sorted(options.workers), runs=options.runs, scale=options.scale
+            how = partial(
+                measure_case,
+                name,
+                workers=sorted(options.workers),
+                runs=options.runs,
+                scale=options.scale,
             )
+        found[name] = measure_part(how)
         found = {part: found[part] for part in (*CASES, *PARTS) if part in found}
         RESULT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         print(name, "measured")

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from parallel_cases import FER
+from measure import FER
 
 from classpulse.core.card import InputSpec
 from classpulse.core.labels import FER2013_7

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from measure import origin_line, sign_figure
 
 from classpulse.core.errors import InputError
 from classpulse.core.files import save_text
@@ -35,11 +36,14 @@ Written by `python benchmarks/parallel.py` from `benchmarks/results/parallel.jso
 The parallel engagement paper (IIETA 2025) states equations and hypotheses without code. Here is
 each of its schemes as code of `classpulse.lab.parallel`, measured. *Serial* is the same work in a
 process with one thread and without a pool; *workers* have one thread each. S = 1 / T is eq. 19,
-speedup = T serial / T and efficiency = speedup / workers are eq. 21. Times are medians, taken in
-turns, and include cutting, sharing the data and collecting the results, but not the start of the
-pool (0.3 s to 2 s, once). Memory is the largest process's peak; of threads it is the benchmark's
-own, which keeps earlier results, and workers of a training are not asked. Rows with more workers
-than cores are marked `*`: they cannot be faster, and say what too many workers cost.
+speedup = T serial / T and efficiency = speedup / workers are eq. 21. Times are medians of three
+runs (five for the convolution, three epochs for a training), taken in turns, and include cutting,
+sharing the data and collecting the results, but not the start of the pool (0.3 s to 2 s, once).
+Memory is the largest process's peak; of threads it is the benchmark's own, which keeps earlier
+results, and workers of a training are not asked. Rows with more workers than cores are marked `*`:
+they cannot be faster, and say what too many workers cost. `make bench` measures everything again at
+these sizes. Figures say their dates, machines and commits; those of every part, and who else
+computed meanwhile, are [at the end](#where-the-numbers-are-from).
 
 """
 IDENTITY = """## What stays the same
@@ -74,12 +78,23 @@ or old gradients) stands in that module.
 
 def write_page(found: dict[str, Any]) -> Path:
     """The page and its plots; every number in it comes from `found`."""
-    cases = {name: one for name, one in found.items() if name not in OTHER}
+    _draw(found, cases_of(found))
+    save_text(describe_page(found), DOCS / "parallel.md")
+    return DOCS / "parallel.md"
+
+
+def cases_of(found: dict[str, Any]) -> dict[str, Any]:
+    """The parts that have rows of workers."""
+    return {name: one for name, one in found.items() if name not in OTHER}
+
+
+def describe_page(found: dict[str, Any]) -> str:
+    """The text of the page."""
+    cases = cases_of(found)
     parts = [INTRO, _plots(found, cases), _summary(cases), IDENTITY, _facts(cases), _laws(cases)]
     parts += [_hypotheses(found, cases), _dimensions(found), _cluster(found), _example()]
     parts.append(_origin(found))
-    save_text("".join(parts).rstrip() + "\n", DOCS / "parallel.md")
-    return DOCS / "parallel.md"
+    return "".join(parts).rstrip() + "\n"
 
 
 def runs_of(case: dict[str, Any], *, size: int | None = None) -> list[Scaling]:
@@ -159,7 +174,10 @@ def _say(facts: dict[str, Any]) -> str:
     words = {
         "identical": lambda v: "identical to serial" if v else "DIFFERS from serial",
         "off_torch": lambda v: f"off torch by {v:.1e} of the largest value",
-        "same_predictions": lambda v: f"{v:.1%} of predictions as SVC",
+        "as_serial": lambda v: f"{v:.1%} of predictions as scikit-learn's serial one",
+        "support_vectors_serial": lambda v: f"serial {v:,}",
+        # of parts that were measured beside SVC, whatever their own scheme is
+        "same_predictions": lambda v: f"{v:.1%} of predictions as SVC (one against one)",
         "support_vectors": lambda v: f"{v:,} support vectors",
         "support_vectors_svc": lambda v: f"SVC {v:,}",
         "loss": lambda v: f"loss after four epochs {v:.3f}",
@@ -357,31 +375,51 @@ def _epochs(scheme: str, step: Step, link: Link) -> list[str]:
 
 def _origin(found: dict[str, Any]) -> str:
     rows = [
-        (f"`{name}`", one["data"], one["date"], one["machine"], one["load"], one["commit"])
+        (f"`{name}`", one["data"], one["date"], one["machine"], _beside(one), one["commit"])
         for name, one in found.items()
     ]
     text = (
-        "## Where the numbers are from\n\nA load above 0 before the measurement means that others "
-        "computed beside it: then speedups are too low or, with luck, too high.\n\n"
+        "## Where the numbers are from\n\n*Others*: the share of the processor time of all cores "
+        "that other processes used while a part was measured (/proc/stat without the benchmark and "
+        "its workers, 0 % is idle). Parts that were measured before this was recorded have the "
+        "load average before they began instead: a mean of one minute that lags, and counts the "
+        "part of this benchmark that ran before, so it does not tell whether others computed.\n\n"
     )
-    return text + _table("part | data | date | machine | load before | commit", rows)
+    return text + _table("part | data | date | machine | others | commit", rows)
+
+
+def _beside(one: dict[str, Any]) -> str:
+    if "others" in one:
+        return f"{one['others']:.1%}"
+    return f"not recorded; load {one['load']}"
 
 
 # --- plots ---------------------------------------------------------------------------------------
 
 
 def _plots(found: dict[str, Any], cases: dict[str, Any]) -> str:
-    folder = DOCS / "parallel"
-    folder.mkdir(exist_ok=True)
-    when = " ".join(sorted({case["date"] for case in cases.values()})) or "no date"
     lines = []
     if cases:
-        save_text(render_svg(draw_speedups(cases)), folder / "speedup.svg")
-        lines.append(f"![Speedup against workers, {when}](parallel/speedup.svg)\n")
+        lines.append(f"![Speedup against workers; {_said(cases)}](parallel/speedup.svg)\n")
     if "training-step" in found:
-        save_text(render_svg(draw_cluster(step_of(found))), folder / "cluster.svg")
-        lines.append("![Simulated epochs on a cluster](parallel/cluster.svg)\n")
+        line = origin_line(found["training-step"])
+        lines.append(f"![Simulated epochs on a cluster; {line}](parallel/cluster.svg)\n")
     return "\n".join([*lines, ""])
+
+
+def _draw(found: dict[str, Any], cases: dict[str, Any]) -> None:
+    folder = DOCS / "parallel"
+    if cases:
+        figure = sign_figure(draw_speedups(cases), _said(cases))
+        save_text(render_svg(figure), folder / "speedup.svg")
+    if "training-step" in found:
+        line = "simulated from a step measured: " + origin_line(found["training-step"])
+        figure = sign_figure(draw_cluster(step_of(found)), line)
+        save_text(render_svg(figure), folder / "cluster.svg")
+
+
+def _said(cases: dict[str, Any]) -> str:
+    return origin_line(*cases.values())
 
 
 @styled

@@ -1,25 +1,26 @@
 """Parallel gradient descent measured: loss curves, seconds, bytes and staleness of every scheme.
 
-python benchmarks/parallel_training.py ../shared/data/fer2013/fer2013.csv.gz
+    python benchmarks/parallel_training.py ../shared/data/fer2013/fer2013.csv.gz
+    python benchmarks/parallel_training.py --page
 
 One small network on FER2013 pictures, the same seed, data and steps for all: alone, "ddp" with each
 compression, "async", "hogwild"; then the three optimizers of the paper (eq. 9-15) by four of them.
 Writes results/parallel_training.json, docs/parallel-training.svg and the measured part of
-docs/parallel-training.md. Efficiency means something only if there is a core for every worker and
-nothing else runs: the load of the machine is written down beside it.
+docs/parallel-training.md; `--page` writes page and plot from the stored results. Efficiency means
+something only if there is a core for every worker and nothing else runs: the share of the
+processors that others used is written down beside it.
 """
 
 import argparse
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from measure import FER, Usage, describe_machine, origin_line, others_share, sign_figure
 from parallel_descent import (
-    FER,
     SMALL,
     build_recipe,
     first_pictures,
@@ -52,17 +53,28 @@ Row = dict[str, Any]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("data", type=Path, nargs="?", default=FER, help="FER2013")
     parser.add_argument("--pictures", type=int, default=4096)
     parser.add_argument("--batch", type=int, default=256, help="of all workers together")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--page", action="store_true", help="measure nothing")
     options = parser.parse_args()
-    if not options.data.is_file():  # `load_faces` would train on noise, and the page says FER2013
-        parser.error(f"cannot read {options.data}: give fer2013.csv or fer2013.csv.gz")
+    if not options.page:
+        if not options.data.is_file():  # else it would train on noise, and the page says FER2013
+            parser.error(f"cannot read {options.data}: give fer2013.csv or fer2013.csv.gz")
+        found = measure_all(options)
+        save_text(json.dumps(found, indent=1) + "\n", RESULT)
+    write_page(json.loads(RESULT.read_text(encoding="utf-8")))
+
+
+def measure_all(options: argparse.Namespace) -> dict[str, Any]:
+    """Every scheme, and every optimizer by four of them."""
     torch.set_num_threads(1)
-    load = os.getloadavg()[0]
+    origin, start = describe_machine(), Usage.now()
     recipe = build_recipe(SMALL, side=SIDE, batch=options.batch, epochs=options.epochs)
     data = first_pictures(recipe, options.pictures, options.data)
     judges = load_faces(options.data).valid.take(np.arange(1024), name="some")
@@ -80,13 +92,17 @@ def main() -> None:
             row = measure(name, schemes[scheme], own, data, validate)
             optimizers.append(row | {"scheme": scheme})
     parameters = sum(p.numel() for p in build_network(recipe).parameters())
-    found = {
-        "pictures": len(data.x), "batch": options.batch, "workers": options.workers,
-        "parameters": parameters, "cores": os.cpu_count(), "torch": torch.__version__,
-        "load_before": round(load, 2), "schemes": rows, "optimizers": optimizers,
+    return origin | {
+        "others": others_share(start, Usage.now()), "pictures": len(data.x),
+        "batch": options.batch, "workers": options.workers, "parameters": parameters,
+        "torch": torch.__version__, "schemes": rows, "optimizers": optimizers,
     }  # fmt: skip
-    save_text(json.dumps(found, indent=1) + "\n", RESULT)
-    save_figure(draw_curves(rows), PAGE.with_suffix(".svg"))
+
+
+def write_page(found: dict[str, Any]) -> None:
+    """The plot and the measured part of the page."""
+    figure = sign_figure(draw_curves(found["schemes"]), origin_line(found))
+    save_figure(figure, PAGE.with_suffix(".svg"))
     fixed = PAGE.read_text(encoding="utf-8").partition(BEGIN)[0]
     save_text(fixed + BEGIN + describe(found), PAGE)
 
@@ -144,8 +160,9 @@ def describe(found: dict[str, Any]) -> str:
     lines = [
         f"\n{found['pictures']:,} pictures of FER2013 Training, {alone['steps']} steps of "
         f"{found['batch']} rows in each of {len(alone['curve'])} epochs, {workers} workers, one "
-        f"thread each; residual-se with {found['parameters']:,} parameters at {SIDE} px. "
-        f"{found['cores']} cores, load before the run {found['load_before']}.\n",
+        f"thread each; residual-se with {found['parameters']:,} parameters at {SIDE} px: "
+        f"`--pictures {found['pictures']} --epochs {len(alone['curve'])} --batch {found['batch']} "
+        f"--workers {workers}`. Where: {origin_line(found)}. {_beside(found)}\n",
         f"\n`ddp` against one worker, at {found['batch'] // workers} rows for each: speedup "
         f"{speedup:.2f}, efficiency {speedup / workers:.2f} by the clock. By processor time alone, "
         f"without waiting: {ideal:.2f} and {ideal / workers:.2f}, which a busy machine moves less."
@@ -153,17 +170,27 @@ def describe(found: dict[str, Any]) -> str:
         "| scheme | loss | val loss | accuracy | s / step | computing, s | server, s | "
         "bytes / step | staleness |\n|---|---|---|---|---|---|---|---|---|\n",
         *(_line(row) for row in found["schemes"]),
-        "\nThe three optimizers of the paper, each by four schemes:\n\n| optimizer | scheme | loss "
+        "\nThe three optimizers of the paper:\n\n| optimizer | scheme | loss "
         "by epoch | val loss | accuracy | s / step |\n|---|---|---|---|---|---|\n",
     ]
     for row in found["optimizers"]:
+        scheme = row.get("scheme", "alone")  # results before 2026-11-23 have no others
         losses = " ".join(f"{point['loss']:.3f}" for point in row["curve"])
         last = row["curve"][-1]
         lines.append(
-            f"| {row['name']} | {row['scheme']} | {losses} | {last['val_loss']:.3f} | "
+            f"| {row['name']} | {scheme} | {losses} | {last['val_loss']:.3f} | "
             f"{last['accuracy']:.3f} | {row['step_seconds']:.3f} |\n"
         )
     return "".join(lines)
+
+
+def _beside(found: dict[str, Any]) -> str:
+    if "others" in found:
+        return f"Other processes used {found['others']:.1%} of the processor time meanwhile."
+    return (
+        f"What others used of {found['cores']} cores was not recorded; the load average of the "
+        f"minute before was {found['load_before']}."
+    )
 
 
 def _line(row: Row) -> str:

@@ -6,12 +6,11 @@ Both train the same network on the same random faces with the same optimizer, ba
 turn; a pair of runs gives one ratio, the medians are written to results/training_speed.json. Our
 loop augments as the recipe's defaults say, mixes, steps the learning rate, masks missing labels
 and adds the penalty of the source; the plain one does none of that. `peak_mb` is of the process so
-far.
+far, `others` the share of the processors that other processes used meanwhile.
 """
 
 import argparse
 import json
-import os
 import resource
 import statistics
 import tempfile
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from measure import Usage, describe_machine, others_share
 from torch.nn import functional
 
 from classpulse.core.card import InputSpec
@@ -110,9 +110,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=8, help="batches of 64 in a run")
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
-    results: dict[str, Any] = {
+    start = Usage.now()
+    results: dict[str, Any] = describe_machine() | {
         "threads": torch.get_num_threads(),
-        "cores": os.cpu_count(),
         "torch": torch.__version__,
         "batch": BATCH,
         "side": SIDE,
@@ -120,6 +120,7 @@ def main() -> None:
     for kind, table in CASES.items():
         results[kind] = measure(kind, table, steps=options.steps, runs=options.runs)
         print(kind, results[kind])
+    results["others"] = others_share(start, Usage.now())
     RESULT.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(RESULT)
 

@@ -23,6 +23,7 @@ KERNELS = [
     {"kernel": "rbf", "gamma": "auto", "C": 10.0},
     {"kernel": "linear"},
     {"kernel": "poly", "degree": 2, "coef0": 1.0, "gamma": 0.1},
+    {"class_weight": "balanced", "break_ties": True},
 ]
 
 
@@ -56,6 +57,11 @@ def test_one_against_one_is_the_machine_of_svc(
     ours = ParallelSVC(**settings).fit_with(x, y, pool)
     assert np.array_equal(ours.support_, np.sort(serial.support_))
     assert np.array_equal(ours.predict(other), serial.predict(other))
+    values = serial.decision_function(other)
+    assert np.array_equal(ours.svc_.decision_function(other), values)  # to the bit
+    learned = {name for name in vars(serial) if name.endswith("_")} - {"classes_"}  # ours are codes
+    assert all(np.array_equal(getattr(ours.svc_, n), getattr(serial, n)) for n in learned)
+    assert vars(ours.svc_).keys() == vars(serial).keys()
     here = clone(ours).fit(x, y)
     assert np.array_equal(here.support_, ours.support_)
     assert np.array_equal(here.predict(other), ours.predict(other))

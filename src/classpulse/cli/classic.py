@@ -14,13 +14,14 @@ def classic(
     data: Data,
     out: Annotated[Path | None, typer.Option(help="Folder of the artefact, new or empty.")] = None,
     changes: Changes = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that share the work.")] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Fit features, reduction and SVM, measure them, write an artefact. Needs [lab]."""
     plan = import_lab("classic.recipe").load_classic_recipe(recipe, changes=changes or ())
     paths = import_lab("train.sources").parse_paths(data)
     lab = import_lab("classic.command")
-    found = lab.run_classic(plan, paths=paths, out=out)
+    found = lab.run_classic(plan, paths=paths, out=out, workers=workers)
     typer.echo(json.dumps(lab.classic_json(found)) if as_json else lab.describe_classic(found))
 
 

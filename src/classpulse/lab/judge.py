@@ -8,8 +8,14 @@ from numpy.typing import NDArray
 from classpulse.core.card import Metric
 from classpulse.core.records import Interval, Scores
 from classpulse.lab.data.faces import FaceSet, repeated_in
-from classpulse.lab.evaluate.metrics import evaluate_scores
+from classpulse.lab.evaluate.metrics import (
+    cross_fitted_ece,
+    evaluate_scores,
+    fit_temperature,
+    heat,
+)
 from classpulse.lab.evaluate.predictors import predict_heads
+from classpulse.lab.evaluate.selective import cross_fitted_selective
 from classpulse.lab.train.sources import FaceParts
 from classpulse.lab.train.targets import hard_labels
 from classpulse.runtime.model import OnnxModel
@@ -45,6 +51,20 @@ def ece_metric(head: str, ece: Interval, n: int, data: str) -> Metric:
     """The entry of a card for `cross_fitted_ece`."""
     value, low, high = (round(v, 4) for v in (ece.value, ece.low, ece.high))
     return Metric("ece, cross-fitted halves", head, value, low, high, n, data)
+
+
+def calibration_metrics(
+    head: str, probs: NDArray[np.float32], truth: NDArray[np.int64], data: str
+) -> list[Metric]:
+    """ECE, and selective accuracy with its coverage where the aim of nine in ten is reached.
+
+    Args:
+        probs: (n, k) at temperature 1; truth: (n,) labels, none missing.
+        data: its name.
+    """
+    ece = ece_metric(head, cross_fitted_ece(probs, truth, seed=0), len(truth), data)
+    found = cross_fitted_selective(heat(probs, fit_temperature(probs, truth)), truth, seed=0)
+    return [ece, *(found.metrics(head, data) if found else ())]
 
 
 def _judge(faces: FaceSet, heads: Mapping[str, Scores]) -> list[Metric]:

@@ -14,7 +14,7 @@ from classpulse.core.card import Head, Metric, ModelCard
 from classpulse.lab.commit import source_commit
 from classpulse.lab.data.faces import FaceSet, repeated_in
 from classpulse.lab.evaluate.gate import fit_gate
-from classpulse.lab.evaluate.metrics import cross_fitted_ece, fit_temperature
+from classpulse.lab.evaluate.metrics import fit_temperature
 from classpulse.lab.export import (
     OPEN_GATE,
     build_heads,
@@ -22,7 +22,7 @@ from classpulse.lab.export import (
     new_artefact,
     save_artefact,
 )
-from classpulse.lab.judge import ece_metric, judge_parts
+from classpulse.lab.judge import calibration_metrics, judge_parts
 from classpulse.lab.models.base import FaceModel
 from classpulse.lab.quantize import CALIBRATION
 from classpulse.lab.recipe import Recipe, load_recipe
@@ -128,7 +128,7 @@ def load_best(recipe: Recipe, run: Path) -> FaceModel:
 def _calibrate(
     network: torch.nn.Module, valid: FaceSet, recipe: Recipe
 ) -> tuple[dict[str, float], list[Metric]]:
-    """Temperature of every head, and the ECE it gives on the half it was not fitted on."""
+    """Temperature of every head, and what it gives on the half it was not fitted on."""
     logits = predict_logits(network, prepare_all(valid, recipe.input), flip=recipe.flip)
     temperatures: dict[str, float] = {}
     metrics: list[Metric] = []
@@ -137,8 +137,7 @@ def _calibrate(
         known = truth >= 0
         probs = torch.softmax(values, dim=1).numpy()[known]
         temperatures[head] = round(fit_temperature(probs, truth[known]), 4)
-        ece = cross_fitted_ece(probs, truth[known], seed=0)
-        metrics.append(ece_metric(head, ece, int(np.sum(known)), valid.name))
+        metrics += calibration_metrics(head, probs, truth[known], valid.name)
     return temperatures, metrics
 
 

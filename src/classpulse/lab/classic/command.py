@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +15,8 @@ from classpulse.core.errors import InputError, ModelError
 from classpulse.core.files import new_folder
 from classpulse.core.labels import FER2013_7
 from classpulse.core.records import Scores
-from classpulse.lab.classic.fit import HEAD, Fitted, Images, Labels, count_learned, fit_pipeline
+from classpulse.lab.classic.fit import HEAD, Fitted, Labels, count_learned, fit_pipeline
+from classpulse.lab.classic.front import Images
 from classpulse.lab.classic.graph import build_graph, check_written
 from classpulse.lab.classic.kinds import PIXELS
 from classpulse.lab.classic.recipe import ClassicRecipe, classic_table
@@ -26,6 +26,7 @@ from classpulse.lab.evaluate.predictors import predict_heads
 from classpulse.lab.evaluate.regression import score_throughput
 from classpulse.lab.export import OPEN_GATE, output_name, save_artefact
 from classpulse.lab.judge import judge_answers
+from classpulse.lab.parallel.workers import Workers, open_pool, read_clocks
 from classpulse.lab.publish import LIMITS
 from classpulse.lab.train.sources import load_roles
 from classpulse.lab.train.targets import hard_labels
@@ -46,6 +47,7 @@ class Judged:
         mse: of the probabilities against 0 and 1 on the first of them (paper, eq. 20).
         per_second: pictures that are answered in a second of processor time (paper, eq. 19).
         card: of the artefact; None if none was written.
+        workers: processes that shared the work.
     """
 
     fitted: Fitted
@@ -53,20 +55,27 @@ class Judged:
     mse: float
     per_second: float
     card: ModelCard | None
+    workers: int = 1
 
 
 def run_classic(
-    recipe: ClassicRecipe, *, paths: Mapping[str, Path], out: Path | None = None
+    recipe: ClassicRecipe,
+    *,
+    paths: Mapping[str, Path],
+    out: Path | None = None,
+    workers: int = 1,
 ) -> Judged:
     """Fit a recipe on its training part and judge it on the others.
 
     Args:
         paths: as `load_parts` takes them.
         out: folder of the artefact, new or empty; None measures alone.
+        workers: processes that make the features and train the machine, to the same bits; one is
+            this process.
 
     Raises:
         InputError: data that are missing, malformed or too few, a split without a part to judge
-            on, or a pipeline that is to be written and has no ONNX form.
+            on, no workers, or a pipeline that is to be written and has no ONNX form.
         OutputError: the folder cannot be written.
         ModelError: an artefact that is asked for an embedding cannot be used, or the graph answers
             otherwise than the pipeline.
@@ -83,22 +92,30 @@ def run_classic(
             f"the split '{recipe.data.split}' of recipe {recipe.name} leaves nothing to judge it "
             "on: choose another protocol, or give the whole data set"
         )
-    fitted = fit_pipeline(recipe, train.images, hard_labels(train, HEAD), FER2013_7)
+    with open_pool(workers) as pool:
+        fitted = fit_pipeline(recipe, train.images, hard_labels(train, HEAD), FER2013_7, pool=pool)
+        metrics, mse, speed = _judge(fitted, train, judged, pool)
+    card = None if out is None else _write(fitted, metrics, train, judged, out)
+    return Judged(fitted, metrics, mse, speed, card, workers)
+
+
+def _judge(
+    fitted: Fitted, train: FaceSet, judged: list[FaceSet], pool: Workers | None
+) -> tuple[tuple[Metric, ...], float, float]:
+    """Metrics, squared error of the probabilities, and pictures per second of processor time."""
     answers: list[Scores] = []
     seconds: list[float] = []
 
     def answer(images: Images) -> Mapping[str, Scores]:
-        start = time.process_time()
-        scores = fitted.predict(images)
-        seconds.append(time.process_time() - start)
+        start = read_clocks(pool)[1]
+        scores = fitted.predict(images, pool=pool)
+        seconds.append(read_clocks(pool)[1] - start)
         answers.append(scores[HEAD])
         return scores
 
     metrics = tuple(judge_answers(answer, judged, train=train))
     mse = _squares(answers[0], hard_labels(judged[0], HEAD))
-    speed = score_throughput([sum(seconds)], sum(map(len, judged))).value
-    card = None if out is None else _write(fitted, metrics, train, judged, out)
-    return Judged(fitted, metrics, mse, speed, card)
+    return metrics, mse, score_throughput([sum(seconds)], sum(map(len, judged))).value
 
 
 def describe_classic(found: Judged) -> str:
@@ -109,6 +126,8 @@ def describe_classic(found: Judged) -> str:
         f"{one.recipe.reduction.kind}; {one.rows:,} training rows; temperature {one.temperature}",
         f"processor seconds: features {one.seconds['features']:.1f}, fit {one.seconds['fit']:.1f}; "
         f"prediction {found.per_second:.1f} pictures a second",
+        f"seconds by the clock, {found.workers} worker{'s' if found.workers > 1 else ''}: "
+        f"features {one.clock['features']:.1f}, fit {one.clock['fit']:.1f}",
     ]
     lines += [f"search: {', '.join(f'{k} {v:g}' for k, v in one.best.items())}"] if one.best else []
     lines += [
@@ -128,6 +147,8 @@ def classic_json(found: Judged) -> dict[str, Any]:
         "rows": one.rows,
         "temperature": one.temperature,
         "cpu_seconds": {name: round(value, 3) for name, value in one.seconds.items()},
+        "workers": found.workers,
+        "clock_seconds": {name: round(value, 3) for name, value in one.clock.items()},
         "per_second": round(found.per_second, 2),
         "search": dict(one.best),
         "mse": round(found.mse, 5),

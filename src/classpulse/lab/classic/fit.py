@@ -1,7 +1,6 @@
 """Fitting and asking a classical pipeline, with probabilities."""
 
 import math
-import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -24,19 +23,17 @@ from sklearn.preprocessing import StandardScaler
 from classpulse.core.errors import InputError
 from classpulse.core.labels import LabelSpace
 from classpulse.core.records import Scores
-from classpulse.lab.classic.kinds import Steps, build_features
+from classpulse.lab.classic.front import Images, Rows, build_front, make_features
+from classpulse.lab.classic.kinds import Steps
 from classpulse.lab.classic.recipe import ClassicRecipe
-from classpulse.lab.classic.transformers import GaussianDenoise, MinMaxPicture
 from classpulse.lab.evaluate.metrics import fit_temperature
-from classpulse.vision.image import prepare
+from classpulse.lab.parallel.svm import ParallelClassifier
+from classpulse.lab.parallel.workers import Workers, read_clocks
 
 HEAD = "emotion"
 FEWEST = 10  # pictures of every label
-CHUNK = 2048  # pictures whose features are made at once
 
-Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
-Rows = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +47,9 @@ class Fitted:
         space: the labels.
         features, reduced: dimensions d before and after the reduction.
         rows: training rows the machine was fitted on, without those of the temperature.
-        seconds: of processor time: "features" if it made them, "fit" (the search included).
+        seconds: of processor time, the workers' too: "features" if it made them, "fit" (the search
+            included).
+        clock: the same by the clock.
         best: settings that the search chose.
     """
 
@@ -62,18 +61,17 @@ class Fitted:
     reduced: int
     rows: int
     seconds: Mapping[str, float]
+    clock: Mapping[str, float]
     best: Mapping[str, float]
 
     @property
     def pipeline(self) -> Pipeline:
         """From pixels (n, side * side) in [0, 1] to labels, as scikit-learn has it."""
-        blank = np.zeros((1, self.recipe.side**2), dtype=np.float32)
-        front = build_front(self.recipe).fit(blank)  # it looks at the size alone
-        return Pipeline([*front.steps, *self.back.steps])
+        return Pipeline([*build_front(self.recipe).steps, *self.back.steps])
 
-    def predict(self, images: Images) -> Mapping[str, Scores]:
+    def predict(self, images: Images, *, pool: Workers | None = None) -> Mapping[str, Scores]:
         """Scores of pictures (n, h, w) or (n, h, w, 3) uint8, by the name of the head."""
-        return {HEAD: self.predict_rows(make_features(self.recipe, images))}
+        return {HEAD: self.predict_rows(make_features(self.recipe, images, pool=pool))}
 
     def predict_rows(self, rows: Rows) -> Scores:
         """Scores of features (n, d)."""
@@ -81,9 +79,14 @@ class Fitted:
 
 
 def fit_pipeline(
-    recipe: ClassicRecipe, images: Images, labels: Labels, space: LabelSpace
+    recipe: ClassicRecipe,
+    images: Images,
+    labels: Labels,
+    space: LabelSpace,
+    *,
+    pool: Workers | None = None,
 ) -> Fitted:
-    """Fit a recipe to pictures.
+    """Fit a recipe to pictures, by a pool to the same bits as without.
 
     Args:
         images: (n, h, w) or (n, h, w, 3) uint8.
@@ -94,14 +97,25 @@ def fit_pipeline(
             for than there are dimensions or rows.
     """
     chosen = draw_rows(recipe, labels, space)
-    start = time.process_time()
-    rows = make_features(recipe, images[chosen])
-    seconds = time.process_time() - start
-    fitted = fit_rows(recipe, rows, labels[chosen], space)
-    return replace(fitted, seconds={"features": seconds, **fitted.seconds})
+    start = read_clocks(pool)
+    rows = make_features(recipe, images[chosen], pool=pool)
+    clock, seconds = (now - then for now, then in zip(read_clocks(pool), start, strict=True))
+    fitted = fit_rows(recipe, rows, labels[chosen], space, pool=pool)
+    return replace(
+        fitted,
+        seconds={"features": seconds, **fitted.seconds},
+        clock={"features": clock, **fitted.clock},
+    )
 
 
-def fit_rows(recipe: ClassicRecipe, rows: Rows, labels: Labels, space: LabelSpace) -> Fitted:
+def fit_rows(
+    recipe: ClassicRecipe,
+    rows: Rows,
+    labels: Labels,
+    space: LabelSpace,
+    *,
+    pool: Workers | None = None,
+) -> Fitted:
     """Fit what comes after the features, and the temperature on a share of the rows.
 
     Args:
@@ -112,33 +126,15 @@ def fit_rows(recipe: ClassicRecipe, rows: Rows, labels: Labels, space: LabelSpac
         InputError: as `fit_pipeline`.
     """
     machine, held = _hold_out(recipe, labels)
-    start = time.process_time()
-    back, best = _fit_back(recipe, rows[machine], labels[machine])
-    seconds = {"fit": time.process_time() - start}
+    start = read_clocks(pool)
+    back, best = _fit_back(recipe, rows[machine], labels[machine], pool)
+    clock, seconds = (now - then for now, then in zip(read_clocks(pool), start, strict=True))
     temperature = fit_temperature(_soften(back.decision_function(rows[held]), 1.0), labels[held])
     reduced = back[:-1].transform(rows[:1]).shape[1] if len(back) > 1 else rows.shape[1]
     return Fitted(
         recipe, back, round(temperature, 4), space, rows.shape[1], reduced, len(machine),
-        seconds, best,
+        {"fit": seconds}, {"fit": clock}, best,
     )  # fmt: skip
-
-
-def build_front(recipe: ClassicRecipe) -> Pipeline:
-    """The steps before the features and the features: nothing in them is learned from data."""
-    steps: Steps = [("minmax", MinMaxPicture())] if recipe.minmax else []
-    steps += [("denoise", GaussianDenoise(sigma=recipe.sigma))] if recipe.sigma else []
-    steps += build_features(recipe.features.kind, recipe.features.settings)
-    return Pipeline(steps or [("pixels", "passthrough")])
-
-
-def make_features(recipe: ClassicRecipe, images: Images) -> Rows:
-    """(n, d) features of pictures (n, h, w) or (n, h, w, 3) uint8, in chunks."""
-    front, spec = build_front(recipe), recipe.input
-    rows = []
-    for start in range(0, len(images), CHUNK):
-        pixels = [prepare(image, spec).ravel() for image in images[start : start + CHUNK]]
-        rows.append(front.fit_transform(np.stack(pixels)))  # fitting looks at the size alone
-    return np.concatenate(rows).astype(np.float32, copy=False)
 
 
 def count_learned(back: Pipeline) -> int:
@@ -199,8 +195,9 @@ def _split(
 
 
 def _fit_back(
-    recipe: ClassicRecipe, rows: Rows, labels: Labels
+    recipe: ClassicRecipe, rows: Rows, labels: Labels, pool: Workers | None
 ) -> tuple[Pipeline, Mapping[str, float]]:
+    """The fitted steps, all of scikit-learn, and what the search chose."""
     back = _build_back(recipe)
     components = _components(recipe)
     if components > min(rows.shape):
@@ -210,7 +207,7 @@ def _fit_back(
         )
     how = recipe.search
     if how.kind == "none":
-        return _fit_quietly(back, rows, labels), {}
+        return _settle(_fit_quietly(back, back, rows, labels, pool)), {}
     grid = {recipe.parameters[name]: list(values) for name, values in how.values.items()}
     if "reduce__n_components" in grid:
         grid["reduce__n_components"] = [v if v < 1 else int(v) for v in how.components]
@@ -223,9 +220,10 @@ def _fit_back(
         search = RandomizedSearchCV(back, grid, n_iter=draws, cv=folds, random_state=recipe.seed)
     else:
         search = HalvingGridSearchCV(back, grid, cv=folds, random_state=recipe.seed)
-    _fit_quietly(search, rows, labels)
+    _fit_quietly(search, back, rows, labels, pool)
     best = {name: search.best_params_[recipe.parameters[name]] for name in how.values}
-    return search.best_estimator_, {**best, "accuracy in folds": round(search.best_score_, 4)}
+    best["accuracy in folds"] = round(search.best_score_, 4)
+    return _settle(search.best_estimator_), best
 
 
 def _components(recipe: ClassicRecipe) -> float:
@@ -234,11 +232,26 @@ def _components(recipe: ClassicRecipe) -> float:
     return max((v for v in (own, *recipe.search.components) if v >= 1), default=0)
 
 
-def _fit_quietly(estimator: Any, rows: Rows, labels: Labels) -> Any:
-    """Fit; a factorization that is cut off after its steps is what the recipe asks for."""
+def _fit_quietly(
+    estimator: Any, back: Pipeline, rows: Rows, labels: Labels, pool: Workers | None
+) -> Any:
+    """Fit the steps, or a search for them, its machine by the pool if it knows how.
+
+    A factorization that is cut off after its steps is what the recipe asks for.
+    """
+    name, machine = back.steps[-1]
+    how = {f"{name}__pool": pool} if isinstance(machine, ParallelClassifier) else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return estimator.fit(rows, labels)
+        return estimator.fit(rows, labels, **how)
+
+
+def _settle(back: Pipeline) -> Pipeline:
+    """The same with the SVC that a parallel training ends in."""
+    name, machine = back.steps[-1]
+    if not isinstance(machine, ParallelClassifier):
+        return back
+    return Pipeline([*back.steps[:-1], (name, machine.svc_)])
 
 
 def _soften(decisions: NDArray[np.float64], temperature: float) -> NDArray[np.float32]:

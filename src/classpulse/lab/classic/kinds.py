@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from sklearn.decomposition import NMF, PCA
 from sklearn.kernel_approximation import Nystroem
-from sklearn.svm import SVC, LinearSVC
+from sklearn.svm import LinearSVC
 
 from classpulse.core.errors import InputError
 from classpulse.core.registry import Registry
@@ -19,10 +19,11 @@ from classpulse.lab.classic.transformers import (
     LbpFeatures,
     PictureFeatures,
 )
+from classpulse.lab.parallel.cascade import CascadeSVC
+from classpulse.lab.parallel.svm import KERNELS, ParallelSVC
 from classpulse.lab.train.kinds import check_ranges
 
 Steps = list[tuple[str, Any]]  # as scikit-learn's Pipeline takes them
-KERNELS = ("linear", "poly", "rbf")
 MAX_STEPS = 20_000  # of the solver of a linear SVM
 INFINITE = float("inf")
 
@@ -154,6 +155,8 @@ class Nmf:
 class Svm:
     """Support vector machine with a kernel, one against one (paper, eq. 6).
 
+    Workers train the pairs of classes (eq. 25), to the machine that scikit-learn's SVC is.
+
     Args:
         kernel: in `KERNELS`.
         c: price of a training row inside the margin or beyond it.
@@ -174,20 +177,43 @@ class Svm:
         check_ranges(c=(self.c, 1e-9, 1e9), gamma=(self.gamma, 0, 1e9), degree=(self.degree, 1, 9))
 
     def build(self, seed: int) -> Steps:
-        machine = SVC(
-            C=self.c,
-            kernel=self.kernel,
-            gamma=self.gamma or "scale",
-            degree=self.degree,
-            coef0=1.0 if self.kernel == "poly" else 0.0,  # else odd degrees know no even part
-            class_weight="balanced" if self.balanced else None,
-            break_ties=True,  # the answer is the largest decision value, as in the exported graph
-            cache_size=500,
-        )
-        return [("svm", machine)]
+        return [("svm", ParallelSVC(**self.shared()))]
 
     def searched(self) -> Mapping[str, str]:
         return {"c": "svm__C", "gamma": "svm__gamma"}
+
+    def shared(self) -> dict[str, Any]:
+        """What the machine and a cascade of such machines are made of."""
+        return {
+            "C": self.c,
+            "kernel": self.kernel,
+            "gamma": self.gamma or "scale",
+            "degree": self.degree,
+            "coef0": 1.0 if self.kernel == "poly" else 0.0,  # else odd degrees know no even part
+            "class_weight": "balanced" if self.balanced else None,
+            "break_ties": True,  # the largest decision value answers, as in the exported graph
+        }
+
+
+@CLASSIFIERS.register("cascade-svm")
+@dataclass(frozen=True, slots=True)
+class CascadeSvm(Svm):
+    """The same machine by a cascade of parts of the data, which workers train (paper, eq. 25).
+
+    Args:
+        parts: that the data are dealt into.
+        rounds: at most; after the first one the machine is close to that of all data.
+    """
+
+    parts: int = 4
+    rounds: int = 3
+
+    def __post_init__(self) -> None:
+        Svm.__post_init__(self)
+        check_ranges(parts=(self.parts, 2, 1024), rounds=(self.rounds, 1, 100))
+
+    def build(self, seed: int) -> Steps:
+        return [("svm", CascadeSVC(**self.shared(), parts=self.parts, rounds=self.rounds))]
 
 
 @CLASSIFIERS.register("linear-svm")

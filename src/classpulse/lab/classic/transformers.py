@@ -17,10 +17,13 @@ from sklearn.base import (
     OneToOneFeatureMixin,
     TransformerMixin,
 )
+from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from classpulse.core.card import InputSpec
 from classpulse.core.errors import ShapeError
 from classpulse.lab.classic.features import gabor, haar, hog, lbp
+from classpulse.vision.image import prepare
 
 Values = NDArray[np.floating[Any]]
 KERNEL_REACH = 4.0  # standard deviations at which the Gaussian filter is cut off
@@ -59,6 +62,17 @@ def gaussian(pictures: Values, *, sigma: float) -> Values:
     return np.asarray(
         gaussian_filter(pictures, sigma, axes=(1, 2), mode="mirror", truncate=KERNEL_REACH)
     )
+
+
+def transform_pictures(
+    front: Pipeline, spec: InputSpec, images: NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    """(n, h, w) or (n, h, w, 3) uint8, prepared as `spec` says, by fitted steps to (n, d).
+
+    It stands here, away from the recipes, so that a worker imports little.
+    """
+    pixels = np.stack([prepare(image, spec).ravel() for image in images])
+    return np.asarray(front.transform(pixels), dtype=np.float32)
 
 
 class PictureTransformer(TransformerMixin, BaseEstimator):

@@ -11,9 +11,8 @@ from classpulse.lab.ensemble.combination import Combination, calibrate
 from classpulse.lab.ensemble.export import About, export_ensemble
 from classpulse.lab.ensemble.members import Member, common_heads, open_members, predict_members
 from classpulse.lab.ensemble.recipe import EnsembleRecipe
-from classpulse.lab.evaluate.metrics import cross_fitted_ece
 from classpulse.lab.export import new_artefact, save_artefact
-from classpulse.lab.judge import ece_metric, judge_parts
+from classpulse.lab.judge import calibration_metrics, judge_parts
 from classpulse.lab.train.sources import FaceParts, load_split
 from classpulse.lab.train.targets import HEAD_SPACES, hard_labels
 from classpulse.runtime.model import OnnxModel
@@ -54,8 +53,8 @@ def combine(
         known = truth >= 0
         found = recipe.rule.settings(probs[head], truth, seed=recipe.seed)
         combinations[head] = calibrate(found, probs[head], truth)
-        ece = cross_fitted_ece(found.apply(probs[head][:, known]), truth[known], seed=0)
-        calibrated.append(ece_metric(head, ece, int(known.sum()), parts.valid.name))
+        answers = found.apply(probs[head][:, known])
+        calibrated += calibration_metrics(head, answers, truth[known], parts.valid.name)
     with new_artefact(out) as aside:
         card = export_ensemble(members, combinations, aside, about=_about(recipe, parts))
         metrics = (*judge_parts(OnnxModel(str(aside)), parts), *calibrated)

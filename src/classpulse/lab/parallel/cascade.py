@@ -24,7 +24,7 @@ class CascadeSVC(ParallelClassifier):
     """SVC trained by a cascade over processes.
 
     Args:
-        C, kernel, degree, gamma, coef0, tol: as `ParallelSVC`.
+        C, kernel, degree, gamma, coef0, tol, class_weight, break_ties: as `ParallelSVC`.
         parts: that the data are dealt into, two or more.
         rounds: at most; the first already gives a useful machine.
         workers: processes; None computes in this one.
@@ -42,6 +42,8 @@ class CascadeSVC(ParallelClassifier):
         gamma: float | str = "scale",
         coef0: float = 0.0,
         tol: float = 1e-3,
+        class_weight: str | dict[Any, float] | None = None,
+        break_ties: bool = False,
         parts: int = 4,
         rounds: int = 3,
         workers: int | None = None,
@@ -52,6 +54,8 @@ class CascadeSVC(ParallelClassifier):
         self.gamma = gamma
         self.coef0 = coef0
         self.tol = tol
+        self.class_weight = class_weight
+        self.break_ties = break_ties
         self.parts = parts
         self.rounds = rounds
         self.workers = workers
@@ -71,7 +75,7 @@ class CascadeSVC(ParallelClassifier):
             for number in range(1, self.rounds + 1):
                 sets = [np.union1d(part, self.support_) for part in parts]
                 rows = self._descend(sets, margin, workers, data, labels)
-                self.svc_ = margin.build().fit(X[rows], codes[rows])
+                self.svc_ = margin.train(X[rows], codes[rows], codes[rows])
                 before, self.support_ = self.support_, np.sort(rows[self.svc_.support_])
                 self.rounds_, self.converged_ = number, np.array_equal(before, self.support_)
                 if self.converged_:
@@ -101,7 +105,7 @@ def keep_support(x: Array, codes: Array, task: tuple[Margin, Array]) -> Array:
     margin, rows = task
     if len(np.unique(codes[rows])) < 2:
         return rows
-    return rows[margin.build().fit(x[rows], codes[rows]).support_]
+    return rows[margin.train(x[rows], codes[rows], codes[rows]).support_]
 
 
 def deal(codes: Array, parts: int) -> list[Array]:

@@ -5,6 +5,7 @@ call. A large picture is cut into overlapping windows, each with a row of featur
 strip of whole windows, that is with the rows below its last step that the next strip has too.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -36,9 +37,36 @@ def extract_batch(
         InputError: an unknown feature, or `batch` below one.
         ShapeError: as the feature does.
     """
-    width = _width(pictures[:1] if pictures.ndim == 3 else pictures, feature)
-    size = _part("batch", batch, len(pictures), pool)
-    tasks = [(feature, start, start + size) for start in range(0, len(pictures), size)]
+    _need_known(feature)
+    return extract_rows(pictures, FEATURES[feature], pool=pool, batch=batch)
+
+
+def extract_rows(
+    pictures: Array,
+    make: Callable[[Array], Rows],
+    *,
+    pool: Workers,
+    batch: int | None = None,
+    block: int = 1,
+) -> tuple[Rows, Load]:
+    """A row of each picture, equal to ``make(pictures)`` if its rows depend on a block alone.
+
+    Args:
+        pictures: (n, h, w) or (n, h, w, 3) of numbers.
+        make: (m, ...) -> (m, d) float32; it travels by pickle, if workers are processes.
+        batch: pictures of one task; a sixteenth of a worker's share by default.
+        block: tasks begin at multiples of it only.
+
+    Returns:
+        (n, d) float32, and who did how much.
+
+    Raises:
+        InputError: `batch` below one.
+        ClassPulseError: as `make` raises it.
+    """
+    width = make(pictures[:1] if pictures.ndim > 2 else pictures).shape[1]
+    size = -(-_part("batch", batch, len(pictures), pool) // block) * block
+    tasks = [(make, start, start + size) for start in range(0, len(pictures), size)]
     with pool.share(pictures) as source, pool.allocate((len(pictures), width), "f4") as target:
         _, load = pool.run(_fill_batch, tasks, source, target)
         return target.take(), load
@@ -78,7 +106,8 @@ def extract_windows(
             f"{picture.shape}"
         )
     rows, columns = ((side - window) // step + 1 for side in picture.shape)
-    width = _width(picture[None, :window, :window], feature)
+    _need_known(feature)
+    width = FEATURES[feature](picture[None, :window, :window]).shape[1]
     with (
         use_pool(pool) as workers,
         workers.share(picture) as source,
@@ -103,16 +132,14 @@ def _fill_strip(picture: Array, out: Rows, task: tuple[str, int, int, int, int])
         out[row] = FEATURES[feature](np.ascontiguousarray(pictures))
 
 
-def _fill_batch(pictures: Array, out: Rows, task: tuple[str, int, int]) -> None:
-    feature, start, stop = task
-    out[start:stop] = FEATURES[feature](pictures[start:stop])
+def _fill_batch(pictures: Array, out: Rows, task: tuple[Callable[[Array], Rows], int, int]) -> None:
+    make, start, stop = task
+    out[start:stop] = make(pictures[start:stop])
 
 
-def _width(pictures: Array, feature: str) -> int:
-    """Numbers in a row, found with one picture."""
+def _need_known(feature: str) -> None:
     if feature not in FEATURES:
         raise InputError(f"unknown feature '{feature}'; known: {', '.join(FEATURES)}")
-    return FEATURES[feature](pictures).shape[1]
 
 
 def _part(name: str, given: int | None, whole: int, pool: Workers) -> int:

@@ -72,6 +72,7 @@ class Workers:
             raise InputError(f"there is one worker here, not {count}: take threads or processes")
         self.count = count
         self.kind = kind
+        self.used = 0.0  # processor seconds of other processes so far
         self._owned = contextlib.ExitStack()
         self._executor: Executor | None = None
 
@@ -137,7 +138,9 @@ class Workers:
             ) from None
         finally:
             _settle(futures)
-        return [one for part in done for one in part.answers], _add_up(done)
+        load = _add_up(done)
+        self.used += sum(load.processor) if self.kind == "processes" else 0.0
+        return [one for part in done for one in part.answers], load
 
     def _cut(self, tasks: list[Any]) -> Iterator[list[Any]]:
         size = max(1, len(tasks) // (PARTS * self.count))
@@ -152,6 +155,25 @@ def use_pool(pool: Workers | None) -> Iterator[Workers]:
         return
     with Workers(1, kind="here") as here:
         yield here
+
+
+@contextlib.contextmanager
+def open_pool(count: int) -> Iterator[Workers | None]:
+    """A pool of so many processes; one worker is this process, without a pool.
+
+    Raises:
+        InputError: no workers.
+    """
+    if count == 1:
+        yield None
+        return
+    with Workers(count) as pool:
+        yield pool
+
+
+def read_clocks(pool: Workers | None) -> tuple[float, float]:
+    """Seconds by the clock, and of processor time of this process and a pool, from any zero."""
+    return time.perf_counter(), time.process_time() + (pool.used if pool else 0.0)
 
 
 class _Here(Executor):
