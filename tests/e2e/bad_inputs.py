@@ -22,6 +22,8 @@ import numpy as np
 from commands import POWERLESS, Outcome, run_inside, run_outside
 from media import write_audio, write_video
 
+from classpulse.core.labels import TEXT_7
+
 FILES = ("readings.csv", "readings.parquet", "codebook.csv", "summary.json", "report.html")
 PREFIX, WARNING = "classpulse: error: ", "classpulse: warning: "
 
@@ -324,6 +326,10 @@ TABLES = (
         lambda folder: (folder / "scores.csv").mkdir()),
 )  # fmt: skip
 
+FUSE = ("engage", "fuse", "windows.csv", "--out", "w.json")
+FUSE_HEADER = ",".join(
+    [*(f"{name}_{label}" for name in ("face", "text") for label in TEXT_7.names), "label"]
+).encode()
 POSTS, CHAT = ("analyze", "posts.csv"), ("analyze", "chat.txt")
 TWO_WRITERS = b"time,author,text\n0:00:01,Ada,I am lost here\n0:00:02,Ben,so am I\n"
 QUIZ, TALK = ("analyze", "quiz.csv"), ("analyze", "talk.docx")
@@ -420,6 +426,15 @@ WRITING = (
         ("chat.txt: its texts run from 14:05:33", "--chat-start"), make.clip_and_chat),
     Bad("chat options without a chat", (*ONE, "--chat-start", "0:00:10"), 3,
         ("are for writing, but one.jpg is none", "add --chat FILE"), make.picture("one.jpg")),
+    Bad("fusion weights without a chat", (*ONE, "--fusion", "w.json"), 3,
+        ("--fusion weighs faces and writing", "add --chat FILE"), make.picture("one.jpg")),
+    Bad("fusion weights that are none", (*CLIP, "--chat", "chat.txt", "--fusion", "w.json"), 3,
+        ("fusion weights w.json: missing ['format'",), make.raw("w.json", b"{}")),
+    Bad("labelled windows without a label", FUSE, 3,
+        ("windows.csv lacks the columns label", "face_angry for example"),
+        make.raw("windows.csv", FUSE_HEADER.rpartition(b",")[0] + b"\n" + b"0.2," * 13 + b"1\n")),
+    Bad("labelled windows in percent", FUSE, 3, ("windows.csv, line 2: face_angry", "sum to 100"),
+        make.raw("windows.csv", FUSE_HEADER + b"\n40,10,10,10,10,10,10,,,,,,,,sad")),
     Bad("unknown text model", (*POSTS, "--text-model", "text-huge"), 4, ("no model 'text-huge'",),
         make.raw("posts.csv", TWO_WRITERS)),
     Bad("model of faces for texts", (*POSTS, "--text-model", "tiny"), 4,

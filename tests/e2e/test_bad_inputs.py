@@ -7,6 +7,7 @@ import csv
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -21,6 +22,7 @@ from materials import portrait, write_clip, write_picture
 from classpulse.core.errors import OutputError
 from classpulse.core.records import Reading
 from classpulse.room.analyze import analyze
+from classpulse.runtime.model import shipped_models
 
 PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
 
@@ -92,6 +94,13 @@ def test_the_page_in_the_docs_lists_every_bad_input_with_its_code() -> None:
     lines = PAGE.read_text(encoding="utf-8").splitlines()
     rows = {tuple(cell.strip() for cell in line.split("|")[1:3]) for line in lines if "|" in line}
     assert {(bad.name, str(bad.code)) for bad in BAD_INPUTS} <= rows
+
+
+def test_the_page_in_the_docs_lists_the_models_that_are_shipped() -> None:
+    listed = re.findall(
+        r"card\.json and model\.onnx, or one of: ([^|]*) \|", PAGE.read_text("utf-8")
+    )
+    assert len(listed) >= 3 and set(listed) == {", ".join(shipped_models())}
 
 
 @pytest.mark.parametrize("name", ["readings.csv", "report.html"])

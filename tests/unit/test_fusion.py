@@ -67,6 +67,7 @@ def test_agreement_makes_surer_and_disagreement_names_nothing() -> None:
 def test_a_channel_without_reliability_changes_nothing() -> None:
     found = pool({"face": rows(SURE), "text": rows(OTHER)}, reliability={"face": 1, "text": 0})
     assert found.scores.probs[0] == pytest.approx(SURE, abs=1e-4)
+    assert found.labels() == ["angry"] and found.disagreement[0] == pytest.approx(0, abs=1e-9)
 
 
 def test_no_channel_can_forbid_a_label_alone() -> None:

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import hashlib
+import io
 import json
 import shutil
 from pathlib import Path
@@ -19,7 +20,7 @@ from text_artefacts import write_text_artefact  # noqa: E402
 from classpulse.core.errors import InputError, ModelError  # noqa: E402
 from classpulse.core.labels import GOEMOTIONS_28  # noqa: E402
 from classpulse.lab.data.splits import Rows, build_manifest, load_manifest  # noqa: E402
-from classpulse.lab.data.text_readers import load_labelled_texts  # noqa: E402
+from classpulse.lab.data.text_readers import load_goemotions, load_labelled_texts  # noqa: E402
 from classpulse.lab.models.base import RANDOM  # noqa: E402
 from classpulse.lab.models.lora import LoraLinear, add_lora, merge_lora  # noqa: E402
 from classpulse.lab.models.text_base import TextModel, Vocabulary  # noqa: E402
@@ -34,7 +35,10 @@ from classpulse.lab.models.text_registry import (  # noqa: E402
 from classpulse.lab.models.text_vectors import load_vectors  # noqa: E402
 from classpulse.lab.text.augment import augment_texts  # noqa: E402
 from classpulse.lab.text.export import PRECISIONS, export_text_onnx  # noqa: E402
+from classpulse.lab.text.multi import fit_thresholds  # noqa: E402
+from classpulse.lab.text.multi_calibration import fit_multi_temperature  # noqa: E402
 from classpulse.lab.text.publish import export_run, publish_texts  # noqa: E402
+from classpulse.lab.text.recipe import PRECISIONS as RECIPE_PRECISIONS  # noqa: E402
 from classpulse.lab.text.recipe import TextRecipe, load_text_recipe, text_recipe_table  # noqa: E402
 from classpulse.lab.text.run import (  # noqa: E402
     build_text_model,
@@ -43,7 +47,7 @@ from classpulse.lab.text.run import (  # noqa: E402
     train_texts,
 )
 from classpulse.lab.text.sources import load_text_parts  # noqa: E402
-from classpulse.lab.text.states import RULE  # noqa: E402
+from classpulse.lab.text.states import RULE, fit_state_thresholds  # noqa: E402
 from classpulse.lab.train.folder import BEST, CHECKPOINT  # noqa: E402
 from classpulse.runtime.text import OnnxTextModel  # noqa: E402
 from classpulse.text.encode import TokenBatch  # noqa: E402
@@ -210,6 +214,10 @@ def test_low_rank_additions_start_at_nothing_and_can_be_merged() -> None:
     torch.testing.assert_close(net(x), changed)
 
 
+def test_a_recipe_names_every_precision() -> None:
+    assert set(PRECISIONS) == set(RECIPE_PRECISIONS)
+
+
 @pytest.mark.parametrize("precision", list(PRECISIONS))
 def test_a_rounded_network_answers_nearly_the_same(precision: str, tmp_path: Path) -> None:
     import onnxruntime
@@ -256,19 +264,37 @@ def test_an_encoder_that_is_not_there_is_asked_for(given: str, message: str) -> 
     assert find_encoder(RANDOM) is None
 
 
-def test_vectors_are_read_in_three_forms(tmp_path: Path) -> None:
+def test_vectors_are_read_in_four_forms(tmp_path: Path) -> None:
     rows = {"w1": [1.0, 2.0, 3.0], "w9": [0.5, 0.0, -1.0], "other": [9.0, 9.0, 9.0]}
     lines = "".join(f"{word} {' '.join(map(str, v))}\n" for word, v in rows.items())
     (tmp_path / "glove.txt").write_text(lines)
     (tmp_path / "w2v.txt").write_text(f"3 3\n{lines}")
     packed = b"".join(w.encode() + b" " + np.float32(v).tobytes() + b"\n" for w, v in rows.items())
     (tmp_path / "w2v.bin").write_bytes(b"3 3\n" + packed)
-    for name in ("glove.txt", "w2v.txt", "w2v.bin"):
+    np.save(tmp_path / "array.npy", np.float32([*rows.values()]))
+    (tmp_path / "array.txt").write_text("\n".join(rows))
+    for name in ("glove.txt", "w2v.txt", "w2v.bin", "array.npy"):
         table, known = load_vectors(tmp_path / name, WORDS.words)
         assert known == 2 and table.shape == (40, 3)
         assert table[9].tolist() == rows["w9"] and not table[2].any()
         net = VectorsNgram(vectors=str(tmp_path / name)).build({"text-5": 5}, WORDS)
         assert not net.tokens.tuned and f"{name}, 2 of 40 words" == net.tokens.origin
+
+
+def array_bytes(values: Any) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, np.array(values))
+    return stream.getvalue()
+
+
+def test_an_array_has_a_row_for_each_of_its_words(tmp_path: Path) -> None:
+    (tmp_path / "a.npy").write_bytes(array_bytes([[1.0, 2.0]]))
+    (tmp_path / "a.txt").write_text("w1\nw2\n")
+    with pytest.raises(ModelError, match=r"float64 of shape \(1, 2\) for 2 words"):
+        load_vectors(tmp_path / "a.npy", WORDS.words)
+    (tmp_path / "a.npy").write_bytes(array_bytes([["1.0"], ["2.0"]]))
+    with pytest.raises(ModelError, match="not a row for each"):
+        load_vectors(tmp_path / "a.npy", WORDS.words)
 
 
 @pytest.mark.parametrize(
@@ -277,6 +303,8 @@ def test_vectors_are_read_in_three_forms(tmp_path: Path) -> None:
         ("a.txt", b"w1 1 2 3\nw2 1 2\n", "line 2 has 2 numbers, not 3"),
         ("a.bin", b"2 3\nw1 \x00\x00", "ends after 0 of 2 words"),
         ("a.txt", b"else 1 2\n", "none of the 40 words"),
+        ("a.npy", b"", "no word vectors"),
+        ("a.npy", array_bytes([[1.0, 2.0]]), "cannot read word vectors .*a.txt: No such file"),
     ],
 )
 def test_what_has_no_vectors_is_refused(
@@ -449,11 +477,17 @@ def test_the_labels_of_a_learning_state_are_published_with_one_threshold(
     assert list(train_texts(both, paths=paths, out=tmp_path / "run", resume=False))
     out = tmp_path / "out"
     card = publish_texts(both, tmp_path / "run", paths=paths, out=out, precision="float32")
+    valid = load_goemotions(folder / "dev.tsv")
     cut = dict(zip(GOEMOTIONS_28.names, card.head("goemotions").thresholds, strict=True))
     assert cut["annoyance"] == cut["disappointment"] and card.limits[-1] == RULE
     assert {m.name.partition(",")[0] for m in card.metrics if m.head == "goemotions"} >= {
-        "recall of confused", "recall of curious", "recall of frustrated", "macro_f1",
+        "recall of confused", "recall of curious", "recall of frustrated", "macro_f1", "ece",
     }  # fmt: skip
+    assert card.head("goemotions").temperature != 1.0  # fitted, and inside of the network
+    probs = OnnxTextModel(str(out)).predict(valid.texts)["goemotions"].probs
+    assert fit_multi_temperature(probs, valid.targets) == pytest.approx(1.0, abs=0.01)
+    best = fit_state_thresholds(probs, valid.targets, fit_thresholds(probs, valid.targets))
+    assert card.head("goemotions").thresholds == best
 
 
 def test_an_interrupted_publish_of_texts_leaves_the_old_artefact(

@@ -239,7 +239,7 @@ def test_chat_and_faces_share_a_clock(stage: Stage, tmp_path: Path) -> None:
         row["counted"]["text-7"]["people"] = 4
     hidden = render_report(leaky)
     part = hidden[hidden.index('id="together-h"') :].partition("</article>")[0]
-    assert "Not shown in any time window: no texts in both" in part
+    assert "Not shown in any time window: faces or writing missing" in part
     assert part.count("<td>not shown</td>" * 3) == part.count('<th scope="row">') > 0
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import classpulse
-from classpulse.cli import behave, bias, classic, data, lab, laws, room, search
+from classpulse.cli import behave, bias, classic, data, lab, laws, reproduce, room, search
 from classpulse.core.errors import ClassPulseError, InputError
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ app.command()(lab.train)
 app.command()(lab.publish)
 app.command()(lab.export)
 app.command()(lab.combine)
+app.command()(reproduce.reproduce)
 app.command()(classic.classic)
 app.command()(search.search)
 app.command()(search.crossval)

@@ -119,12 +119,12 @@ def publish(
     changes: Changes = None,
     gate: Annotated[bool, typer.Option(help="Fit the quality gate: minutes of work.")] = True,
     precision: Annotated[str | None, typer.Option(help="Of texts: float32, int8 or int8-weights; "
-                                                       "int8.")] = None,
+                                                       "the recipe's.")] = None,
 ) -> None:  # fmt: skip
     """Calibrate, export, measure and fit the quality gate of a finished run. Needs [lab]."""
     if text.is_text_recipe(recipe):
         text.publish_text(
-            recipe, data, run, out, changes=changes or (), precision=precision or "int8",
+            recipe, data, run, out, changes=changes or (), precision=precision,
             unused={"--votes": votes, "--no-gate": not gate},
         )  # fmt: skip
         return

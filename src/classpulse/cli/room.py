@@ -33,6 +33,9 @@ def analyze(
     out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
     text: Annotated[str | None, typer.Option(help="One line to read, instead of a source.")] = None,
     chat: Annotated[Path | None, typer.Option(help="Writing beside the recording.")] = None,
+    fusion: Annotated[Path | None, typer.Option(help="Weights of faces and chat, a file of "
+                                                "engage fuse; without, those of the "
+                                                "cards.")] = None,
     chat_start: Annotated[str | None, typer.Option(help="Time in the file of writing at which the "
                                                    "session begins: 14:05:00.")] = None,
     columns: Annotated[list[str] | None, typer.Option(help="text=NAME, author=NAME or time=NAME: "
@@ -90,7 +93,7 @@ def analyze(
     privacy = Privacy(profile, k=k, single_subject=single_subject, consent=consent)
     with progress_bar(quiet=as_json or not sys.stderr.isatty()) as advance:
         session = run(source if beside or writing is None else writing,
-                      chat=writing if beside else None,
+                      chat=writing if beside else None, fusion=fusion,
                       out=out, every=every, detect_every=detect_every, window=window,
                       model=model, detector=detector, preset=preset, smooth=smooth,
                       privacy=privacy, annotate=annotate, show_faces=show_faces,
@@ -154,6 +157,25 @@ def engage_apply(
         typer.echo(json.dumps({"preset": preset, "n": len(scores), "scores": scores, "mean": mean}))
     else:
         typer.echo("\n".join([*(f"{score:g}" for score in scores), f"mean {mean:g}"]))
+
+
+@engage_app.command("fuse")
+def engage_fuse(
+    file: Annotated[Path, typer.Argument(help="CSV: face_LABEL and text_LABEL for each of the "
+                                         "seven emotions, and label. Empty: channel missing.")],
+    out: Annotated[Path, typer.Option(help="File of the weights, .json.")],
+    prior: Annotated[str, typer.Option(help="even, or labels: their shares in the file.")] = "even",
+    folds: Annotated[int, typer.Option(help="Of the cross-validation.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Of the folds.")] = 0,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Fit how faces and writing are weighed to labelled rows, for `analyze --fusion`."""
+    from classpulse.core.labels import TEXT_7
+    from classpulse.engage.fuse import describe_fusion, fusion_json, run_fuse
+    from classpulse.room.table import FACE, TEXT
+
+    fit = run_fuse(file, out, space=TEXT_7, names=(FACE, TEXT), prior=prior, folds=folds, seed=seed)
+    typer.echo(json.dumps(fusion_json(fit)) if as_json else describe_fusion(fit))
 
 
 @models_app.command("ls")

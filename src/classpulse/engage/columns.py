@@ -1,4 +1,4 @@
-"""Reading plain columns of numbers from a CSV file, for `classpulse engage apply` and `fit`."""
+"""Reading plain columns from a CSV file, for `classpulse engage apply`, `fit` and `fuse`."""
 
 import csv
 import math
@@ -20,9 +20,22 @@ def read_columns(
         names: None is all columns.
 
     Raises:
+        InputError: as `read_cells`, or a cell is no finite number (line and column are named).
+    """
+    header, rows = read_cells(path)
+    return {
+        name: np.array([read_number(cells[i], name, path, line) for line, cells in rows])
+        for i, name in enumerate(header)
+        if names is None or name in names
+    }
+
+
+def read_cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The header of a CSV file, and (line, cells) of every row below it that is not empty.
+
+    Raises:
         InputError: the file cannot be read or decoded, is empty, has no rows or a repeated
-            header; a row has another number of cells than the header, or a cell is no finite
-            number (line and column are named).
+            header; or a row has another number of cells than the header.
     """
     rows = _read_rows(path)
     if len(rows) < 2:
@@ -38,11 +51,7 @@ def read_columns(
                 f"{path}, line {line}: {len(cells)} cells, the header has {len(header)}: "
                 "correct that line; cells are separated by commas"
             )
-    return {
-        name: np.array([_number(cells[i], name, path, line) for line, cells in rows[1:]])
-        for i, name in enumerate(header)
-        if names is None or name in names
-    }
+    return header, rows[1:]
 
 
 def _read_rows(path: Path) -> list[tuple[int, list[str]]]:
@@ -59,7 +68,8 @@ def _read_rows(path: Path) -> list[tuple[int, list[str]]]:
         ) from None
 
 
-def _number(cell: str, name: str, path: Path, line: int) -> float:
+def read_number(cell: str, name: str, path: Path, line: int) -> float:
+    """The finite number in a cell; `InputError` names line and column otherwise."""
     try:
         value = float(cell)
     except ValueError:

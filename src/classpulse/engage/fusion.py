@@ -34,7 +34,7 @@ class Pooled:
         scores: pooled probabilities, (n, k).
         disagreement: (n,) Jensen-Shannon divergence between the channels that are there, weighted
             by reliability, over its largest possible value: 0 all the same, 1 nothing in common;
-            0 with a single channel.
+            0 with a single channel. One of reliability 0 contradicts nobody.
         used: (n,) how many channels each row has.
     """
 
@@ -211,8 +211,9 @@ def _disagreement(
     probs: NDArray[np.float64], here: NDArray[np.bool_], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Generalized Jensen-Shannon divergence (Lin 1991) over the entropy of the weights."""
-    shares = here * np.maximum(weights, FLOOR)[:, None]
-    shares = shares / shares.sum(axis=0)  # (c, n)
+    shares = here * weights[:, None]  # (c, n)
+    shares = np.where(shares.sum(axis=0) > 0, shares, here)
+    shares = shares / shares.sum(axis=0)
     mixed = np.einsum("cn,cnk->nk", shares, probs)
     apart = _entropy(mixed) - (shares * _entropy(probs)).sum(axis=0)
     most = _entropy(shares.T)
@@ -277,6 +278,7 @@ def pool_means(
     *,
     space: LabelSpace,
     reliability: Sequence[float],
+    prior: ArrayLike | None = None,
     draws: int = 400,
     seed: int = 0,
 ) -> tuple[dict[str, tuple[float, float, float]], float]:
@@ -288,6 +290,7 @@ def pool_means(
     Args:
         means: of each channel, label -> (value, low, high) in [0, 1].
         reliability: of each channel.
+        prior: as for `pool`.
 
     Returns:
         label -> (value, low, high), and the disagreement of the values.
@@ -305,7 +308,7 @@ def pool_means(
         noise = random.standard_normal((draws, len(space))) * spread
         whole = np.maximum(np.vstack([rows[:, 0], rows[:, 0] + noise]), FLOOR)
         drawn[name] = Scores((whole / whole.sum(axis=1, keepdims=True)).astype(np.float32), space)
-    pooled = pool(drawn, reliability=weights)
+    pooled = pool(drawn, reliability=weights, prior=prior)
     value = pooled.scores.probs[0].astype(np.float64)
     low, high = np.quantile(pooled.scores.probs[1:], [0.025, 0.975], axis=0)
     low, high = np.minimum(low, value), np.maximum(high, value)

@@ -10,13 +10,15 @@ from typing import Any
 
 from classpulse.core.defaults import DETECT_EVERY, DETECTOR, EVERY, MODEL, PRESET, SMOOTH
 from classpulse.core.errors import FileTypeError, InputError, PrivacyError
+from classpulse.core.labels import TEXT_7
 from classpulse.core.records import Reading, Source
+from classpulse.engage.fusion_weights import FusionWeights, load_fusion
 from classpulse.room.channels import FaceChannel, TextChannel
 from classpulse.room.interrupt import hold_interrupt
 from classpulse.room.pipeline import Observation, open_network, threads, watch
 from classpulse.room.privacy import Privacy
 from classpulse.room.recorder import Recorder
-from classpulse.room.table import ReadingTable
+from classpulse.room.table import FACE, TEXT, ReadingTable
 from classpulse.room.window import choose_window
 from classpulse.room.writing.posts import SUFFIXES, Writing, is_writing, load_posts
 from classpulse.room.writing.reader import read_posts
@@ -73,6 +75,7 @@ def analyze(
     source: str | Path | Writing,
     *,
     chat: str | Path | Writing | None = None,
+    fusion: str | Path | None = None,
     out: str | Path | None = None,
     every: float = EVERY,
     detect_every: float = DETECT_EVERY,
@@ -95,6 +98,8 @@ def analyze(
         source: image, folder, pattern, video, ``camera:N``, ``rtsp://`` address or ``-``; or a file
             of students' writing (posts, chat, transcript), see `room.writing.posts`.
         chat: writing that accompanies a recording, on the same clock.
+        fusion: file of `classpulse engage fuse`: how faces and chat are weighed in their pool. None
+            weighs them by what their cards state, see `room.together`.
         out: folder for `readings.csv`, `readings.parquet`, `codebook.csv`, `summary.json` and
             `report.html`; nothing is written without it.
         every: seconds between analyzed frames.
@@ -116,6 +121,7 @@ def analyze(
     _check_shown(rules, annotate=annotate, show_faces=show_faces)
     folder = None if out is None else Path(out)
     tell = on_progress or (lambda _: None)
+    weights = _open_fusion(fusion, rules, chat)
     if isinstance(source, Writing) or is_writing(source):
         if chat is not None:
             raise InputError(
@@ -143,7 +149,7 @@ def analyze(
         frames = stack.enter_context(opened)
         stack.enter_context(closing(stream))  # its threads end before the source is closed
         texts = None if chat is None else _open_texts(chat, rules, frames)
-        run = Recorder(rules, folder, face=faces, text=texts)
+        run = Recorder(rules, folder, face=faces, text=texts, fusion=weights)
         posts = texts.posts if texts else None
         chosen = choose_window(window, k=rules.group, duration=frames.duration, posts=posts)
         run.open(stack, window=chosen, annotate=annotate, show_faces=show_faces)
@@ -162,6 +168,19 @@ def _check_shown(rules: Privacy, *, annotate: bool, show_faces: bool) -> None:
             "--show-faces is for the annotated video, which is not asked for: add --annotate, or "
             "leave it out"
         )
+
+
+def _open_fusion(
+    given: str | Path | None, rules: Privacy, chat: str | Path | Writing | None
+) -> FusionWeights | None:
+    if given is None:
+        return None
+    if chat is None or not rules.rules.face_emotion:
+        raise InputError(
+            "--fusion weighs faces and writing that are read together: add --chat FILE and choose "
+            "a profile that reads faces, or leave --fusion out"
+        )
+    return load_fusion(Path(given), space=TEXT_7, channels=(FACE, TEXT))
 
 
 def _refuse_of_pictures(values: Mapping[str, object]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from classpulse.core.card import Head
 from classpulse.core.records import Reading
+from classpulse.engage.fusion_weights import FusionWeights
 from classpulse.engage.windows import WindowAggregator
 from classpulse.room.channels import Collected, FaceChannel, TextChannel
 from classpulse.room.files import make_folder, partial_path, write_text
@@ -38,6 +39,7 @@ class Recorder:
         rules: of the session.
         folder: where files go, None for nowhere.
         face, text: what is read; at least one of them.
+        fusion: fitted weights of the two, None for those of their cards.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Recorder:
         *,
         face: FaceChannel | None,
         text: TextChannel | None,
+        fusion: FusionWeights | None = None,
     ) -> None:
         heads: list[Head] = [*(face.heads if face else ())]
         heads += text_heads(text.model.card) if text else ()
@@ -55,6 +58,7 @@ class Recorder:
         self.folder = folder
         self.face = face
         self.text = text
+        self.fusion = fusion
         self.table = ReadingTable(heads, channels=channels)
         self.complete = True
         self.forget_all = False
@@ -135,7 +139,12 @@ class Recorder:
     def finish(self, info: SessionInfo) -> dict[str, Any]:
         """Build the summary and write all files that are not written yet."""
         summary = build_summary(
-            info, self.collected, face=self.face, text=self.text, privacy=self.rules
+            info,
+            self.collected,
+            face=self.face,
+            text=self.text,
+            privacy=self.rules,
+            fusion=self.fusion,
         )
         if self.folder is not None:
             self._write_all(summary)

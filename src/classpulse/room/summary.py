@@ -7,6 +7,7 @@ from typing import Any
 import classpulse
 from classpulse.core.card import Card
 from classpulse.core.records import Aggregate, Interval, Report
+from classpulse.engage.fusion_weights import FusionWeights
 from classpulse.engage.windows import WindowAggregator, WindowSummary
 from classpulse.room.channels import Collected, FaceChannel, TextChannel
 from classpulse.room.privacy import Privacy
@@ -14,7 +15,7 @@ from classpulse.room.table import FACE, TEXT
 from classpulse.room.together import pool_channels
 from classpulse.room.writing.reader import text_heads
 
-FORMAT = 4  # of summary.json; docs/privacy.md says what n and people are
+FORMAT = 5  # of summary.json; docs/privacy.md says what n and people are
 
 SUBJECT_CAVEAT = (
     "A subject is a face followed through the picture. Someone who leaves and comes back is "
@@ -88,12 +89,14 @@ def build_summary(
     face: FaceChannel | None,
     text: TextChannel | None,
     privacy: Privacy,
+    fusion: FusionWeights | None = None,
 ) -> dict[str, Any]:
     """The content of `summary.json`, group sizes enforced.
 
     Args:
         collected: of both channels, by name; that of one that is not read is empty.
         face, text: what was read.
+        fusion: fitted weights of the two, None for those of their cards.
 
     Raises:
         ShapeError: an aggregate would show fewer subjects than the rules allow.
@@ -118,7 +121,7 @@ def build_summary(
         },
         **faces,
         "writing": writing,
-        "together": _together(faces, writing, face, text),
+        "together": _together(faces, writing, face, text, fusion),
         "notice": None,
         "caveats": list(report.caveats),
     }
@@ -195,10 +198,11 @@ def _together(
     writing: Mapping[str, Any] | None,
     face: FaceChannel | None,
     text: TextChannel | None,
+    fusion: FusionWeights | None,
 ) -> dict[str, Any] | None:
     if face is None or face.card is None or text is None or writing is None:
         return None
-    return pool_channels(faces, writing, face=face.card, text=text.model.card)
+    return pool_channels(faces, writing, face=face.card, text=text.model.card, weights=fusion)
 
 
 def _rows(

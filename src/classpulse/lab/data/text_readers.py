@@ -73,6 +73,8 @@ def load_labelled_texts(
     columns: tuple[str, str] = ("text", "label"),
     delimiter: str = ",",
     encoding: str | None = None,
+    also: Mapping[str, str] | None = None,
+    empty: bool = False,
 ) -> TextSet:
     """Any table of texts and labels: CSV, Excel, or JSON lines (``.jsonl``, ``.ndjson``).
 
@@ -80,6 +82,8 @@ def load_labelled_texts(
         space: what the labels must be, by name or by number; None takes the names there are, in
             alphabetical order.
         columns: the names of the text column and the label column.
+        also: other words for labels of the space -> these.
+        empty: take rows without a text too, instead of refusing the file.
 
     Raises:
         InputError: as `load_table` and `load_json_lines`; an empty text, an empty or unknown label.
@@ -93,8 +97,8 @@ def load_labelled_texts(
     source = path.name.split(".")[0]
     if space is None:
         space = _found_space(table, columns[1], source)
-    numbers = {str(i): label for i, label in enumerate(space.names)}
-    return _labelled(table, space, source, columns=columns, also=numbers)
+    words = {str(i): label for i, label in enumerate(space.names)} | dict(also or {})
+    return _labelled(table, space, source, columns=columns, also=words, empty=empty)
 
 
 def _found_space(table: Table, column: str, source: str) -> LabelSpace:
@@ -112,13 +116,14 @@ def _labelled(
     *,
     columns: tuple[str, str] | None = None,
     also: Mapping[str, str] | None = None,
+    empty: bool = False,
 ) -> TextSet:
     """Texts and labels of two columns; `also` maps other spellings to names of the space."""
     text, label = columns or tuple(table.columns)
     index = {name: i for i, name in enumerate(space.names)}
     index |= {other: index[name] for other, name in (also or {}).items() if other not in index}
     return TextSet(
-        texts=_texts(table, text),
+        texts=table.columns[text] if empty else _texts(table, text),
         labels=np.array(
             [_index(v, index, space, table, i) for i, v in enumerate(table.columns[label])],
             dtype=np.int64,

@@ -55,8 +55,8 @@ def build_vectors(settings: VectorSettings, vocabulary: Vocabulary) -> VectorTok
     """
     if not settings.vectors:
         raise ModelError(
-            "this recipe needs word vectors: --set network.vectors=FILE, GloVe's .txt or "
-            'word2vec\'s .bin, or "random"'
+            "this recipe needs word vectors: --set network.vectors=FILE, GloVe's .txt, word2vec's "
+            '.bin, or an array .npy with its words beside it as .txt, or "random"'
         )
     if settings.vectors == RANDOM:
         table = torch.empty(len(vocabulary), settings.width).uniform_(-0.05, 0.05)  # Keras' own
@@ -75,21 +75,22 @@ def build_vectors(settings: VectorSettings, vocabulary: Vocabulary) -> VectorTok
 def load_vectors(path: Path, words: tuple[str, ...]) -> tuple[Vectors, int]:
     """(n, d) float32 vectors of n words, zeros for unknown ones, and how many are known.
 
-    Reads GloVe's text (``word 0.1 0.2 ...``), word2vec's text (the same after a line ``n d``), and
-    word2vec's binary form, ``.bin``. Only the words asked for are kept in memory.
+    Reads GloVe's text (``word 0.1 0.2 ...``), word2vec's text (the same after a line ``n d``),
+    word2vec's binary form, ``.bin``, and an array (m, d) in NumPy's form, ``NAME.npy``, with its m
+    words beside it, one a line, in ``NAME.txt``. Only the words asked for are kept in memory.
 
     Raises:
         ModelError: the file cannot be read, or is of another form (the line is named).
     """
     try:
-        with path.open("rb") as file:
-            found = _read_binary(file, words) if path.suffix == ".bin" else _read_text(file, words)
+        found = _read_vectors(path, words)
     except OSError as error:
-        raise ModelError(f"cannot read word vectors {path}: {error.strerror}") from None
-    except ValueError as error:
+        name = error.filename or path
+        raise ModelError(f"cannot read word vectors {name}: {error.strerror}") from None
+    except (ValueError, EOFError) as error:
         raise ModelError(
-            f"{path} has no word vectors: {error}; needs lines of a word and its numbers, or .bin "
-            "as word2vec writes it"
+            f"{path} has no word vectors: {error}; needs lines of a word and its numbers, .bin as "
+            "word2vec writes it, or .npy with its words in .txt beside it"
         ) from None
     if not found:
         return np.zeros((len(words), 1), dtype=np.float32), 0
@@ -99,6 +100,24 @@ def load_vectors(path: Path, words: tuple[str, ...]) -> tuple[Vectors, int]:
         if word in found:
             table[i] = found[word]
     return table, len(found)
+
+
+def _read_vectors(path: Path, words: tuple[str, ...]) -> dict[str, Vectors]:
+    if path.suffix == ".npy":
+        return _read_array(path, words)
+    with path.open("rb") as file:
+        return _read_binary(file, words) if path.suffix == ".bin" else _read_text(file, words)
+
+
+def _read_array(path: Path, words: tuple[str, ...]) -> dict[str, Vectors]:
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    listed = path.with_suffix(".txt").read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    if array.ndim != 2 or array.dtype.kind != "f" or len(array) != len(listed):
+        raise ValueError(
+            f"{array.dtype} of shape {array.shape} for {len(listed)} words, not a row for each"
+        )
+    row = {word: i for i, word in enumerate(listed)}
+    return {word: np.array(array[row[word]], dtype=np.float32) for word in words if word in row}
 
 
 def _read_text(file: BinaryIO, words: tuple[str, ...]) -> dict[str, Vectors]:

@@ -18,6 +18,7 @@ from classpulse.lab.data.source_balance import (
 )
 from classpulse.lab.data.splits import SEED
 from classpulse.lab.data.splits import Parts as SplitRows
+from classpulse.lab.data.text_answers import drop_unclear
 from classpulse.lab.data.text_duplicates import compare_key
 from classpulse.lab.data.text_gaps import find_gaps
 from classpulse.lab.data.text_sets import (
@@ -107,6 +108,19 @@ def _five_of_seven(corpora: Corpora, space: LabelSpace, seed: int) -> Parts:
     }
 
 
+def _seven_clean(corpora: Corpora, space: LabelSpace, seed: int) -> Parts:
+    return _clean(_seven(corpora, space, seed))
+
+
+def _five_of_seven_clean(corpora: Corpora, space: LabelSpace, seed: int) -> Parts:
+    return _clean(_five_of_seven(corpora, space, seed))
+
+
+def _clean(parts: Parts) -> Parts:
+    """What is learned from without non-answers and contradictory repeats; the rest stays."""
+    return parts | {"train": drop_unclear(parts["train"]).texts}
+
+
 def _seven_from_three(corpora: Corpora, space: LabelSpace, seed: int) -> Parts:
     isear, meld, iemocap = (single(corpora, name) for name in ("isear", "meld", "iemocap"))
     composed = compose_seven_from_three(isear, meld, iemocap, gaps=find_gaps(isear, meld))
@@ -173,6 +187,20 @@ COMPOSITIONS.register("five-of-seven")(
 )
 COMPOSITIONS.register("seven")(
     Composed("thesis, the 5 and neutral and surprise of MELD", ("isear", "meld"), _seven)
+)
+COMPOSITIONS.register("five-of-seven-clean")(
+    Composed(
+        "`five-of-seven`, trained without non-answers and contradictory repeats",
+        ("isear", "meld"),
+        _five_of_seven_clean,
+    )
+)
+COMPOSITIONS.register("seven-clean")(
+    Composed(
+        "`seven`, trained without non-answers and contradictory repeats",
+        ("isear", "meld"),
+        _seven_clean,
+    )
 )
 COMPOSITIONS.register("seven-from-three")(
     Composed("thesis, 7 emotions of three corpora", ("isear", "meld", "iemocap"), _seven_from_three)

@@ -1,5 +1,6 @@
 """`classpulse evaluate` on texts: artefacts and a labelled file in, one table out."""
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -9,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from classpulse.core.errors import InputError
+from classpulse.core.labels import RELABELS, LabelSpace
 from classpulse.core.records import Scores
 from classpulse.core.text_card import TextHead
 from classpulse.lab.data.contents import find_reader
@@ -23,19 +25,24 @@ from classpulse.lab.text.heads import MULTI
 from classpulse.lab.text.judge import judge_set
 from classpulse.runtime.text import OnnxTextModel
 
+TABLE, GOEMOTIONS = "texts", "goemotions"  # in `CORPORA`
+NAMING_RULES = ("isear-to-text-7", "meld-to-text-7", "ferplus-to-fer2013")  # one label each
+logger = logging.getLogger(__name__)
+
 
 def evaluate_texts(
     specs: Sequence[str], path: Path, *, labels: Sequence[str] = (), split: str | None = None
 ) -> dict[str, Any]:
     """Measure text artefacts on a labelled file, the first against the others.
 
-    Every text counts, also those that the gate would keep silent on; what it would say of them is
-    under ``abstained``.
+    Every text counts, also those that the gate would keep silent on, and rows without a text, which
+    a warning counts; what the gate would say of them is under ``abstained``.
 
     Args:
         specs: shipped names or artefact folders.
-        path: CSV, TSV, .xlsx or JSON lines with the columns text and label, or a corpus of
-            `CORPORA` in one file; for "goemotions" a .tsv as its authors publish it.
+        path: CSV, TSV, .xlsx or JSON lines with the columns text and label (`other_names` of
+            labels too), or a corpus of `CORPORA` in one file; for "goemotions" a .tsv as its
+            authors publish it.
         labels: head to ask, one; the first of the model whose labels are those of the file.
         split: ``manifest.json:part`` of `classpulse data split`; None is the whole file.
 
@@ -53,7 +60,7 @@ def evaluate_texts(
     named = {own: first} | {spec: models[spec] for spec in rivals}
     if wanted in MULTI:
         head = first.card.head(wanted)
-        several, data = _choose(load_goemotions(path), split, path)
+        several, data = _choose(_load_multi(path, head, first), split, path)
         result = _evaluate_multi(named, head, several)
     else:
         head, texts = _labelled(first, path, wanted)
@@ -110,9 +117,11 @@ def _labelled(model: OnnxTextModel, path: Path, wanted: str | None) -> tuple[Tex
     """The head to ask and the texts in its labels."""
     if wanted is not None:
         return model.card.head(wanted), _load(path, model.card.head(wanted))
-    given = load_texts(path, find_reader(path))
+    corpus = find_reader(path)
+    given = _load_table(path) if corpus == TABLE else load_texts(path, corpus)
     for head in model.card.heads:
-        if head.exclusive and set(given.space.names) <= set(head.label_space.names):
+        known = {*head.label_space.names, *other_names(head.label_space)}
+        if head.exclusive and set(given.space.names) <= known:
             return head, _load(path, head)
     raise InputError(
         f"{path} has the labels {', '.join(given.space.names)}, no head of {model.card.name} has "
@@ -122,10 +131,57 @@ def _labelled(model: OnnxTextModel, path: Path, wanted: str | None) -> tuple[Tex
 
 def _load(path: Path, head: TextHead) -> TextSet:
     """Texts with labels of the head, by name or by number; a corpus in those that it leads to."""
-    if (corpus := find_reader(path)) in CORPORA and corpus != "texts":
+    if (corpus := find_reader(path)) in CORPORA and corpus != TABLE:
         return to_space(single({corpus: load_texts(path, corpus)}, corpus), head.label_space)
+    texts = _load_table(path, head.label_space)
+    silent = sum(not text.strip() for text in texts.texts)
+    if silent:
+        logger.warning(
+            "%s: %d of %d rows have no text; they count like the others", path, silent, len(texts)
+        )
+    return texts
+
+
+def _load_table(path: Path, space: LabelSpace | None = None) -> TextSet:
+    """Columns text and label, rows without a text among them."""
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    return load_labelled_texts(path, space=head.label_space, delimiter=delimiter)
+    also = other_names(space) if space else {}
+    return load_labelled_texts(path, space=space, delimiter=delimiter, also=also, empty=True)
+
+
+def other_names(space: LabelSpace) -> dict[str, str]:
+    """What the corpora call labels of a space: joy and happiness are its happy, anger its angry."""
+    rules = [RELABELS[name] for name in NAMING_RULES]
+    return {
+        word: label
+        for rule in rules
+        for word, row in zip(rule.source.names, rule.matrix, strict=True)
+        if row.any() and (label := rule.target.names[int(row.argmax())]) in space.names
+    }
+
+
+def _load_multi(path: Path, head: TextHead, model: OnnxTextModel) -> MultiTextSet:
+    """Texts with several labels, in the form of GoEmotions' authors.
+
+    Raises:
+        InputError: the file is another, which is told with what to do, or has a malformed row.
+    """
+    if path.is_file() and _is_other(path):
+        others = " or ".join(h.name for h in model.card.heads if h.exclusive)
+        raise InputError(
+            f"{path} is not in the form that --labels {head.name} reads: a .tsv without a header, "
+            f"each line a text, its label numbers 0..{len(head.label_space) - 1} joined by commas, "
+            f"and an id, with tabs between; for the columns text and label give --labels {others}"
+        )
+    return load_goemotions(path)
+
+
+def _is_other(path: Path) -> bool:
+    """Whether a file is surely in another form than that of GoEmotions."""
+    try:
+        return find_reader(path) != GOEMOTIONS
+    except InputError:
+        return path.suffix.lower() != ".tsv"  # of a .tsv the malformed line is told
 
 
 def _ask(model: OnnxTextModel, head: str, texts: TextSet) -> Scores | None:

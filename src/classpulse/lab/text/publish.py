@@ -26,11 +26,17 @@ from classpulse.lab.models.text_encoders import find_encoder
 from classpulse.lab.text.export import export_text_onnx
 from classpulse.lab.text.heads import HEAD_SPACES, MULTI
 from classpulse.lab.text.judge import judge_texts
-from classpulse.lab.text.multi import PLAIN_THRESHOLD, fit_thresholds
+from classpulse.lab.text.multi import PLAIN_THRESHOLD, Probs, fit_thresholds
+from classpulse.lab.text.multi_calibration import (
+    fit_multi_temperature,
+    heat_crosswise,
+    heat_multi,
+    multi_ece,
+)
 from classpulse.lab.text.recipe import TextRecipe, load_text_recipe
 from classpulse.lab.text.run import TOKENIZER, WORDS, build_text_model, open_encoder
 from classpulse.lab.text.sources import TextParts, load_text_parts
-from classpulse.lab.text.states import RULE, fit_state_thresholds, state_metrics
+from classpulse.lab.text.states import RULE, fit_state_thresholds, state_ece, state_metrics
 from classpulse.lab.text.vocabulary import read_vocabulary
 from classpulse.lab.train.checkpoint import load_weights
 from classpulse.lab.train.folder import RESOLVED, find_best
@@ -192,17 +198,30 @@ def _head(name: str, temperature: float, *, plain: bool) -> TextHead:
 
 
 def _calibrate(raw: OnnxTextModel, head: str, valid: AnyTexts) -> tuple[TextHead, list[Metric]]:
-    """The head with its temperature and its ECE, or with its thresholds and what they give."""
+    """The head with its temperature and its ECE; with thresholds, those of calibrated answers."""
     probs = raw.predict(valid.texts)[head].probs
     if isinstance(valid, MultiTextSet):
-        thresholds = fit_thresholds(probs, valid.targets)
-        thresholds = fit_state_thresholds(probs, valid.targets, thresholds)
-        fitted = dataclasses.replace(_head(head, 1.0, plain=False), thresholds=thresholds)
-        return fitted, state_metrics(head, probs, valid)
+        return _calibrate_multi(head, probs, valid)
     temperature = round(fit_temperature(probs, valid.labels), 4)
     ece = cross_fitted_ece(probs, valid.labels, seed=0)
     made = ece_metric(head, ece, len(valid), valid.name)
     return _head(head, temperature, plain=False), [made]
+
+
+def _calibrate_multi(head: str, raw: Probs, valid: MultiTextSet) -> tuple[TextHead, list[Metric]]:
+    temperature = round(fit_multi_temperature(raw, valid.targets), 4)
+    probs = heat_multi(raw, temperature)
+    thresholds = fit_thresholds(probs, valid.targets)
+    thresholds = fit_state_thresholds(probs, valid.targets, thresholds)
+    fitted = dataclasses.replace(_head(head, temperature, plain=False), thresholds=thresholds)
+    crosswise = heat_crosswise(raw, valid.targets)
+    ece = multi_ece(crosswise, valid.targets)
+    made = [
+        ece_metric(head, ece, len(valid), valid.name),
+        state_ece(head, crosswise, valid),
+        *state_metrics(head, probs, valid),
+    ]
+    return fitted, made
 
 
 def _float_metrics(

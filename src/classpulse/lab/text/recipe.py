@@ -25,6 +25,8 @@ from classpulse.lab.train.stopping import Stopping
 from classpulse.lab.train.teach import Teaching
 from classpulse.text.encode import find_cleaner
 
+PRECISIONS = ("float32", "int8", "int8-weights")
+
 
 @dataclass(frozen=True, slots=True)
 class Encode:
@@ -137,6 +139,7 @@ class TextRecipe:
         name: also the name of the artefact.
         summary: one sentence for the card.
         heads: head in `HEAD_SPACES` -> weight of its loss.
+        precision: of the artefact, one of `PRECISIONS`; training is in float32.
         encode: what becomes of a text.
         data: corpora, split and what is added to them.
         network: kind in `TEXT_MODELS` or `BASELINES` and its settings.
@@ -157,6 +160,7 @@ class TextRecipe:
     name: str
     summary: str
     heads: dict[str, float]
+    precision: str = "int8"
     encode: Encode = field(default_factory=Encode)
     data: TextData = field(default_factory=TextData)
     network: Choice[Any] = field(
@@ -182,6 +186,9 @@ class TextRecipe:
                 f"recipe {self.name} has the heads {', '.join(self.heads) or 'none'} and data for "
                 f"{', '.join(sorted(learned)) or 'none'}: every head needs data"
             )
+        if self.precision not in PRECISIONS:
+            known = ", ".join(PRECISIONS)
+            raise InputError(f"recipe {self.name}: precision '{self.precision}': needs {known}")
         self.rate.settings.check(self.schedule.epochs)
         check_ranges(teach_unlabelled=(self.teach_unlabelled, 0, 1))
         if self.teach_variants and not (self.teach and self.augment.operations):

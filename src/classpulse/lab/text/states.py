@@ -8,6 +8,8 @@ recall there, because a state that is said falsely is worse for a learner than o
 docs/text.md compares the rule with others.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from classpulse.core.card import Metric
@@ -15,7 +17,9 @@ from classpulse.core.labels import GOEMOTIONS_28, TEXT_STATE_3
 from classpulse.core.records import Interval, Scores
 from classpulse.lab.data.texts import MultiTextSet
 from classpulse.lab.evaluate.classification import share_of
+from classpulse.lab.judge import ece_metric
 from classpulse.lab.text.multi import Probs, Truth, cut_crosswise, fit_thresholds
+from classpulse.lab.text.multi_calibration import multi_ece
 from classpulse.text.states import STATES, score_states
 
 STATE_BETA = 0.5  # of the F-score: precision counts twice as much as recall
@@ -56,6 +60,16 @@ def state_metrics(head: str, probs: Probs, valid: MultiTextSet) -> list[Metric]:
                 share = share_of(both, int(of.sum()))
                 found.append(_metric(f"{name} of {state}", head, share, valid))
     return found
+
+
+def state_ece(head: str, probs: Probs, valid: MultiTextSet) -> Metric:
+    """Calibration error of the states' probabilities, which are those that people are shown.
+
+    Args:
+        probs: (n, 28), each row at a temperature that was not fitted to it.
+    """
+    made = ece_metric(head, multi_ece(*_of_states(probs, valid.targets)), len(valid), valid.name)
+    return replace(made, name=f"{made.name}, learning states")
 
 
 def _of_states(probs: Probs, truth: Truth) -> tuple[Probs, Truth]:

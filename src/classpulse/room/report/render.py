@@ -301,6 +301,7 @@ def _face_sections(summary: Mapping[str, Any], lesson: Lesson) -> list[Section]:
 
 def _made(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     session, model, writing = summary["session"], summary["model"], summary["writing"]
+    both = summary["together"]
     reader = writing and writing["model"]
     timed = FACE in session["channels"] or writing["timed"]
     faces = (
@@ -312,6 +313,7 @@ def _made(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         *(faces if FACE in session["channels"] else ()),
         *((("Reading texts", f"{reader['name']}: {reader['summary']}"),) if reader else ()),
         *((("Time window", _window_text(session)),) if timed else ()),
+        *((("Faces and writing weighed by", both["weights"]),) if both else ()),
         ("Smallest group shown", words.plural(session["k"], "person", "people")),
         ("Legal profile", session["profile"]),
         ("Session", session["id"]),

@@ -1,12 +1,14 @@
 """The sections of the report about students' writing, and about faces and writing together."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from classpulse.page import Card, Table
 from classpulse.room.report import charts, words
 from classpulse.room.report.lesson import Lesson, Panel, Row, Section, fill_gaps, shown
 from classpulse.room.report.sections import build_axes, build_caption, build_shares
+from classpulse.room.table import FACE, TEXT
 from classpulse.room.writing.reader import STATES, find_head
 
 HEADINGS = {
@@ -15,7 +17,7 @@ HEADINGS = {
     STATES: "Learning states in writing",
 }
 NEAR_ZERO = 0.05  # a mean score whose interval reaches down to it stands out in nothing
-NOBODY = "no texts in both, or too few people"
+NOBODY = "faces or writing missing, or too few people"
 
 
 def build_writing(writing: Mapping[str, Any], k: int, *, end: float) -> list[Section]:
@@ -95,17 +97,14 @@ def _why_hidden(writing: Mapping[str, Any], k: int) -> str:
 def build_together(lesson: Lesson, summary: Mapping[str, Any]) -> Section:
     """Where faces and writing of the same minutes agree, and where they do not."""
     both, writing = summary["together"], summary["writing"]
-    texts = {row["t0"]: row for row in writing["windows"]}
-    seen = [shown(row, both["heads"]["face"], lesson.k) for row in lesson.rows]
-    read = [
-        shown(texts[row["t0"]], both["heads"]["text"], lesson.k) if row["t0"] in texts else None
-        for row in lesson.rows
+    lesson = replace(lesson, rows=both["windows"])  # those of either channel
+    seen = _shown_at(summary["windows"], both["heads"][FACE], lesson)
+    read = _shown_at(writing["windows"], both["heads"][TEXT], lesson)
+    pools: list[Row | None] = [
+        row if row["channels"] == [*([FACE] if one else []), *([TEXT] if other else [])] else None
+        for row, one, other in zip(lesson.rows, seen, read, strict=True)
     ]
-    pools = [
-        row if one and other else None
-        for row, one, other in zip(both["windows"], seen, read, strict=True)
-    ]
-    gaps = [pooled and pooled["disagreement"] for pooled in pools]
+    gaps = [None if pooled is None else pooled["disagreement"] for pooled in pools]
     spans = [
         charts.Span(row["t0"], row["t1"], gap, note=f"{lesson.span(row)}: {_gap_text(gap)}")
         for row, gap in zip(lesson.rows, gaps, strict=True)
@@ -139,6 +138,15 @@ def build_together(lesson: Lesson, summary: Mapping[str, Any]) -> Section:
         (("bar", "disagreement: 0 the same, 1 nothing in common"), *hidden),
         Table("Faces and writing per time window", columns, rows),
     )
+
+
+def _shown_at(rows: Sequence[Row], head: str, lesson: Lesson) -> list[Row | None]:
+    """What one channel shows in each window of the lesson."""
+    by_start = {row["t0"]: row for row in rows}
+    return [
+        shown(by_start[row["t0"]], head, lesson.k) if row["t0"] in by_start else None
+        for row in lesson.rows
+    ]
 
 
 def _texts(lesson: Lesson, writing: Mapping[str, Any]) -> Section:
@@ -227,6 +235,10 @@ def _top(shares: Row | None) -> str:
 
 
 def _common(pooled: Row | None, space: str) -> str:
-    if pooled is None or pooled["disagreement"] is None:
+    if pooled is None or not pooled["channels"]:
         return "not shown"
-    return "they contradict each other" if pooled[space] is None else _top(pooled[space])
+    if pooled[space] is None:
+        return "they contradict each other"
+    alone = {FACE: ", faces alone", TEXT: ", writing alone"}
+    which = alone[pooled["channels"][0]] if len(pooled["channels"]) == 1 else ""
+    return f"{_top(pooled[space])}{which}"

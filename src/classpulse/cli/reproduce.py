@@ -1,0 +1,37 @@
+"""The command that makes a recipe's artefact with all that it is made from."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from classpulse.cli.common import Data, Votes, import_lab
+
+
+def reproduce(
+    context: typer.Context,
+    recipe: Annotated[str, typer.Argument(help="Shipped recipe of any kind.")],
+    data: Data,
+    votes: Votes = None,
+    runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="KEY=VALUE, or RECIPE:KEY=VALUE of one that comes before."),
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what would be done.")] = False,
+) -> None:
+    """Train and publish a recipe and whatever it starts from, learns from or combines.
+
+    Interrupt it and call it again as you like: it goes on where it stopped. Needs [lab].
+    """
+    chain = import_lab("chain")
+    paths = import_lab("train.sources").parse_paths(data)
+    changed = chain.parse_changes(recipe, changes or ())
+    commands = chain.plan_chain(recipe, chain.Given(paths, votes, runs, changed))
+    whole = context.find_root().command
+    for command in commands:
+        typer.echo(f"$ classpulse {shlex.join(command)}")
+        code = None if plan else whole.main(list(command), "classpulse", standalone_mode=False)
+        if code:
+            raise typer.Exit(code)

@@ -1,0 +1,147 @@
+"""The commands that make a recipe's artefact from nothing but data.
+
+Some recipes begin with the weights of another run, learn from teachers that are not shipped, or
+combine members: these come first, each once.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from classpulse.core.errors import InputError
+from classpulse.lab.book import AnyRecipe, open_recipe
+from classpulse.lab.classic.recipe import ClassicRecipe
+from classpulse.lab.ensemble.recipe import EnsembleRecipe
+from classpulse.lab.recipe_file import recipe_names
+from classpulse.lab.text.recipe import TextRecipe, is_baseline
+from classpulse.runtime.model import shipped_models
+
+ARTEFACT = "artefact"  # folder of a run's artefact, inside the run's
+
+Command = tuple[str, ...]
+"""Words after ``classpulse``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the user has.
+
+    Args:
+        data: name of a data set -> its path.
+        votes: file of the FER+ votes, or None.
+        folder: of all runs, each in a folder with its recipe's name.
+        changes: recipe -> KEY=VALUE words of the user, see `parse_changes`.
+    """
+
+    data: Mapping[str, Path]
+    votes: Path | None
+    folder: Path
+    changes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def run(self, name: str) -> Path:
+        return self.folder / name
+
+    def artefact(self, name: str) -> str:
+        """The artefact of a recipe in this chain, or the shipped one of that name."""
+        known = name in shipped_models() or name not in recipe_names()
+        return name if known else str(self.run(name) / ARTEFACT)
+
+
+def parse_changes(name: str, words: Iterable[str]) -> dict[str, list[str]]:
+    """``RECIPE:KEY=VALUE`` for any recipe of a chain, ``KEY=VALUE`` for the last one, `name`."""
+    found: dict[str, list[str]] = {}
+    for word in words:
+        recipe, _, change = word.partition(":")
+        own = recipe not in recipe_names()
+        found.setdefault(name if own else recipe, []).append(word if own else change)
+    return found
+
+
+def plan_chain(name: str, given: Given) -> list[Command]:
+    """The commands that train, publish and combine what the recipe needs, itself last.
+
+    A run that is there goes on where it stopped, and a finished one ends at once; artefacts are
+    made and measured anew.
+
+    Args:
+        name: of a shipped recipe.
+
+    Raises:
+        InputError: there is no such recipe, a data set that the chain needs has no path, or a
+            change is for a recipe that is not in the chain.
+    """
+    order = _order(name)
+    if strange := sorted(given.changes.keys() - {recipe.name for recipe in order}):
+        made = ", ".join(recipe.name for recipe in order)
+        raise InputError(f"--set {strange[0]}:...: {name} is made from {made}")
+    missing = sorted({one for r in order for one in r.data.sets} - given.data.keys())
+    if missing:
+        words = " ".join(f"--data {one}=PATH" for one in missing)
+        raise InputError(f"{name} and what it is made from need {words} too")
+    asked = {name, *(one for recipe in order for one in _by_artefact(recipe))}
+    return [
+        command
+        for recipe in order
+        for command in _commands(recipe, given, publish=recipe.name in asked)
+    ]
+
+
+def _order(name: str) -> list[AnyRecipe]:
+    """The recipe after all that it needs, each once."""
+    found: dict[str, AnyRecipe] = {}
+
+    def visit(one: str) -> None:
+        if one in found:
+            return
+        recipe = open_recipe(one)
+        for needed in (*_by_run(recipe), *_by_artefact(recipe)):
+            visit(needed)
+        found[one] = recipe
+
+    visit(name)
+    return list(found.values())
+
+
+def _by_run(recipe: AnyRecipe) -> list[str]:
+    """Recipes whose weights this one begins with."""
+    start = Path(getattr(recipe, "start", None) or "").name
+    return [start] if start in recipe_names() else []
+
+
+def _by_artefact(recipe: AnyRecipe) -> list[str]:
+    """Recipes whose artefacts this one asks, without those that are shipped."""
+    if isinstance(recipe, EnsembleRecipe):
+        asked = recipe.members
+    else:
+        teach = getattr(recipe, "teach", None)
+        asked = teach.teachers if teach else ()
+    return [one for one in asked if one in recipe_names() and one not in shipped_models()]
+
+
+def _commands(recipe: AnyRecipe, given: Given, *, publish: bool) -> Iterator[Command]:
+    name, run = recipe.name, given.run(recipe.name)
+    data = [word for one in recipe.data.sets for word in ("--data", f"{one}={given.data[one]}")]
+    of_faces = not isinstance(recipe, TextRecipe | ClassicRecipe)
+    votes = ["--votes", str(given.votes)] if given.votes and of_faces else []
+    changes = [word for change in _changes(recipe, given) for word in ("--set", change)]
+    out = ["--out", str(run / ARTEFACT)]
+    if isinstance(recipe, EnsembleRecipe):
+        members = [word for m in recipe.members for word in ("--member", given.artefact(m))]
+        yield ("combine", name, *members, *data, *votes, *changes, *out)
+    elif isinstance(recipe, ClassicRecipe):
+        yield ("classic", name, *data, *changes, *out)
+    else:
+        yield ("train", name, *data, *votes, *changes, "--run", str(run), "--resume")
+        if publish and not (isinstance(recipe, TextRecipe) and is_baseline(recipe)):
+            yield ("publish", name, *data, *votes, *changes, "--run", str(run), *out)
+
+
+def _changes(recipe: AnyRecipe, given: Given) -> Iterator[str]:
+    """The user's, and where the runs and teachers of the recipe stand in this chain."""
+    yield from given.changes.get(recipe.name, ())
+    for start in _by_run(recipe):
+        yield f"start={json.dumps(str(given.run(start)))}"
+    teach = getattr(recipe, "teach", None)
+    if teach is not None:
+        yield f"teach.teachers={json.dumps([given.artefact(one) for one in teach.teachers])}"

@@ -1,0 +1,99 @@
+"""What comes before a recipe, as commands, and the command that runs them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+from classpulse.core.errors import InputError
+from classpulse.lab import chain
+from classpulse.lab.chain import Given, parse_changes, plan_chain
+
+RUNS = Path("runs")
+FACES = {"fer2013": Path("fer2013.csv")}
+TEXTS = {name: Path(f"{name}.csv") for name in ("isear", "meld", "goemotions")}
+
+
+def planned(name: str, data: dict[str, Path], **more: Any) -> list[tuple[str, ...]]:
+    return plan_chain(name, Given(data, None, RUNS, **more))
+
+
+def heads(commands: list[tuple[str, ...]]) -> list[str]:
+    return [" ".join(command[:2]) for command in commands]
+
+
+def test_a_run_comes_before_what_starts_from_it() -> None:
+    first, second, last = plan_chain("face-flagship", Given(FACES, Path("votes.csv"), RUNS))
+    assert first[:2] == ("train", "face-mobilenet") and "--resume" in first
+    assert second[:2] == ("train", "face-flagship") and 'start="runs/face-mobilenet"' in second
+    assert last[:2] == ("publish", "face-flagship") and last[-2:] == (
+        "--out",
+        "runs/face-flagship/artefact",
+    )
+    assert all("votes.csv" in command for command in (first, second, last))
+
+
+def test_teachers_that_are_not_shipped_are_made_first() -> None:
+    commands = planned("text-emotion", TEXTS)
+    assert heads(commands) == [
+        "train text-further",
+        "train text-large",
+        "publish text-large",
+        "train text-emotion",
+        "publish text-emotion",
+    ]
+    assert 'teach.teachers=["runs/text-large/artefact"]' in commands[3]
+
+
+def test_shipped_teachers_and_members_are_taken_as_they_are() -> None:
+    [only] = planned("face-ensemble", FACES)
+    assert only[0] == "combine" and {"face-base", "face-flagship"} < set(only)
+    lite = planned("face-lite", FACES)
+    assert "train face-base" not in heads(lite)
+
+
+def test_members_that_are_not_shipped_are_published() -> None:
+    commands = planned("thesis-ensemble-nb-1", FACES)
+    assert heads(commands)[:2] == ["train thesis-cnn-1-insert", "publish thesis-cnn-1-insert"]
+    assert heads(commands)[-1] == "combine thesis-ensemble-nb-1"
+    assert "runs/thesis-cnn-2-weights/artefact" in commands[-1]
+
+
+def test_what_has_no_epochs_has_its_own_commands() -> None:
+    assert heads(planned("text-tfidf-5", TEXTS)) == ["train text-tfidf-5"]
+    assert heads(planned("paper_cnn_pca_svm", FACES)) == ["classic paper_cnn_pca_svm"]
+
+
+def test_changes_reach_the_recipe_that_they_name() -> None:
+    words = ["text-large:network.encoder=FOLDER", "schedule.epochs=1"]
+    changes = parse_changes("text-emotion", words)
+    commands = planned("text-emotion", TEXTS, changes=changes)
+    changed = {" ".join(c[:2]): [w for w in c if w in words or "FOLDER" in w] for c in commands}
+    assert changed["train text-large"] == ["network.encoder=FOLDER"]
+    assert changed["train text-emotion"] == ["schedule.epochs=1"]
+    assert changed["train text-further"] == []
+    with pytest.raises(InputError, match="text-emotion is made from text-further, text-large"):
+        planned("text-emotion", TEXTS, changes={"face-base": ["a=1"]})
+
+
+def test_data_that_a_link_needs_must_be_there() -> None:
+    with pytest.raises(InputError, match=r"need --data goemotions=PATH --data meld=PATH too"):
+        planned("text-emotion", {"isear": Path("isear.csv")})
+
+
+def test_the_command_shows_its_plan(command: Any) -> None:
+    words = ("reproduce", "face-flagship", "--data", "fer2013=x.csv", "--runs", "r", "--plan")
+    lines = command(*words).out.splitlines()
+    assert len(lines) == 3 and lines[0].startswith("$ classpulse train face-mobilenet --data")
+
+
+def test_the_command_stops_at_the_first_that_fails(
+    command: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = [("recipes", "show", "face-base"), ("recipes", "show", "nothing"), ("recipes", "ls")]
+    monkeypatch.setattr(chain, "plan_chain", lambda name, given: steps)
+    result = command("reproduce", "face-base", "--data", "fer2013=x.csv")
+    assert result.code != 0 and "no recipe 'nothing'" in result.err
+    assert 'name = "face-base"' in result.out and "recipes ls" not in result.out
