@@ -12,7 +12,7 @@ from data_files import pictures
 
 torch = pytest.importorskip("torch")
 
-from classpulse.core.card import load_card  # noqa: E402
+from classpulse.core.card import Head, load_card, save_card  # noqa: E402
 from classpulse.core.errors import InputError  # noqa: E402
 from classpulse.lab.recipe import DataSpec, Recipe, recipe_table  # noqa: E402
 from classpulse.lab.train.run import train_parts  # noqa: E402
@@ -122,6 +122,10 @@ def test_a_path_without_a_name_is_refused(words: list[str]) -> None:
 TOML = tiny_recipe(2)
 
 
+def heated(heads: tuple[Head, ...]) -> tuple[Head, ...]:
+    return tuple(replace(head, temperature=head.temperature + 0.1) for head in heads)
+
+
 def test_from_a_recipe_to_an_artefact_that_is_evaluated(
     command: Any, fer: Path, tmp_path: Path
 ) -> None:
@@ -141,6 +145,15 @@ def test_from_a_recipe_to_an_artefact_that_is_evaluated(
     assert any(
         limit.startswith("1 of the 6 pictures of FER2013 PublicTest") for limit in card.limits
     )
+    again = command("export", run, "--out", tmp_path / "again", "--like", out)
+    assert again.code == 0 and f"sha256 {card.sha256}" in again.out
+    for name in ("model.onnx", "card.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (out / name).read_bytes()
+    save_card(replace(card, heads=heated(card.heads)), out / "card.json")
+    other = command("export", run, "--out", tmp_path / "other", "--like", out)
+    assert other.code == 4 and "gives another file than" in other.err
+    assert not (tmp_path / "other").exists()
+    save_card(card, out / "card.json")
     result = json.loads(command("evaluate", out, fer, "--json").out)
     stated = next(m for m in card.metrics if m.data == "FER2013 PublicTest")
     assert (result["n"], result["accuracy"]) == (6, stated.value) and stated.name == "accuracy"

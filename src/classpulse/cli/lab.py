@@ -157,10 +157,18 @@ def combine(
 def export(
     run: Annotated[Path, typer.Argument(help="Folder of a run.")],
     out: Annotated[Path, typer.Option(help="Folder of the artefact.")],
-) -> None:
+    like: Annotated[str | None, typer.Option(help="Of faces: an artefact of this run, to be made "
+                                                  "again to the byte.")] = None,
+) -> None:  # fmt: skip
     """Write the best weights of a run as ONNX, without data: not calibrated. Needs [lab]."""
     texts = text.is_text_recipe(str(run / "recipe.json"))
     lab = import_lab("text.publish" if texts else "publish")
+    if like is not None:
+        if texts:
+            refuse_unused(f"{run} is of texts", {"--like": like}, only="faces")
+        card = lab.export_again(run, out, like=like)
+        typer.echo(f"{out}: {like} to the byte, sha256 {card.sha256}")
+        return
     card = lab.export_run(run, out)
     typer.echo(f"{out}: {card.parameters:,} parameters, not calibrated, not measured")
 

@@ -19,9 +19,8 @@ from classpulse.lab.recipe import Recipe, load_recipe
 from classpulse.lab.recipe_file import recipe_names
 from classpulse.lab.text.check import check_text_recipe
 from classpulse.lab.text.recipe import TextRecipe
-from classpulse.lab.train.kinds import Choice
 from classpulse.lab.train.loop import first_losses
-from classpulse.lab.train.run import build_network, build_training
+from classpulse.lab.train.run import build_network, build_training, self_contained
 from classpulse.lab.train.targets import HEAD_SPACES
 
 BATCH, STEPS = 4, 2
@@ -94,7 +93,7 @@ def check_ensemble(recipe: EnsembleRecipe) -> Checked:
     draw = np.random.default_rng(recipe.seed)
     probs = draw.dirichlet(np.ones(k), (len(members), len(truth))).astype(np.float32)
     found = recipe.rule.settings(probs, truth, seed=recipe.seed)
-    parameters = sum(count_parameters(build_network(_self_contained(m))) for m in members)
+    parameters = sum(count_parameters(build_network(self_contained(m))) for m in members)
     loss = _log_loss(found.apply(probs), truth)
     return Checked(recipe.name, parameters + found.parameters, (loss,))
 
@@ -105,23 +104,14 @@ def check_recipe(recipe: Recipe) -> Checked:
     Raises:
         InputError: the network has no finite loss.
     """
-    recipe = _self_contained(recipe)
-    recipe = dataclasses.replace(recipe, schedule=dataclasses.replace(recipe.schedule, batch=BATCH))
+    schedule = dataclasses.replace(recipe.schedule, batch=BATCH)
+    recipe = dataclasses.replace(self_contained(recipe), schedule=schedule, groups=None)
     network = build_network(recipe)
     data = build_training(_made_up(recipe.schedule.seed), recipe)
     losses = first_losses(network, data, recipe, steps=STEPS)
     if not np.isfinite(losses).all():
         raise InputError(f"recipe {recipe.name}: its loss is {losses}, needs finite numbers")
     return Checked(recipe.name, count_parameters(network), tuple(losses))
-
-
-def _self_contained(recipe: Recipe) -> Recipe:
-    """The recipe without what is outside of the package: weights it starts from, and teachers."""
-    settings = recipe.network.settings
-    if getattr(settings, "weights", ""):
-        settings = dataclasses.replace(settings, weights="")
-    network = Choice(recipe.network.kind, settings)
-    return dataclasses.replace(recipe, network=network, start=None, teach=None, groups=None)
 
 
 def _made_up(seed: int) -> FaceSet:

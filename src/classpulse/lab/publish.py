@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from classpulse.core.card import Head, Metric, ModelCard
+from classpulse.core.errors import ModelError
 from classpulse.lab.commit import source_commit
 from classpulse.lab.data.faces import FaceSet, repeated_in
 from classpulse.lab.evaluate.gate import fit_gate
@@ -26,10 +27,17 @@ from classpulse.lab.judge import calibration_metrics, judge_parts
 from classpulse.lab.models.base import FaceModel
 from classpulse.lab.quantize import CALIBRATION
 from classpulse.lab.recipe import Recipe, load_recipe
+from classpulse.lab.recipe_file import recipe_names
 from classpulse.lab.train.checkpoint import load_weights
 from classpulse.lab.train.folder import RESOLVED, find_best
 from classpulse.lab.train.logs import LOG, read_log
-from classpulse.lab.train.run import build_network, predict_logits, prepare_all, prepare_images
+from classpulse.lab.train.run import (
+    build_network,
+    predict_logits,
+    prepare_all,
+    prepare_images,
+    self_contained,
+)
 from classpulse.lab.train.sources import FaceParts, load_parts
 from classpulse.lab.train.targets import hard_labels
 from classpulse.runtime.model import OnnxModel
@@ -109,6 +117,33 @@ def export_run(run: Path, out: Path) -> ModelCard:
         sha256 = export_onnx(network, recipe, temperatures, aside / "model.onnx")
         card = _card(recipe, network, build_heads(temperatures), sha256, learned=learned)
         card = dataclasses.replace(card, limits=(raw, *card.limits))
+        save_artefact(aside, card)
+    return card
+
+
+def export_again(run: Path, out: Path, *, like: str) -> ModelCard:
+    """Make an artefact anew from the checkpoint of its run, to the byte, without data.
+
+    Args:
+        like: the artefact, by shipped name or folder: its card has the temperatures, and names the
+            recipe; of one that is not shipped, the run's own is taken.
+
+    Raises:
+        InputError: the run has no `best.pt`, or its precision needs pictures.
+        ModelError: there is no such artefact, or the checkpoint gives another file.
+        OutputError: nothing may be written to `out`.
+    """
+    card = OnnxModel(like).card
+    recipe = load_recipe(card.recipe if card.recipe in recipe_names() else str(run / RESOLVED))
+    network = load_best(self_contained(recipe), run)
+    temperatures = {head.name: head.temperature for head in card.heads}
+    with new_artefact(out) as aside:
+        sha256 = export_onnx(network, recipe, temperatures, aside / "model.onnx")
+        if sha256 != card.sha256:
+            raise ModelError(
+                f"{run} gives another file than {like} ({sha256[:12]}, not {card.sha256[:12]}): "
+                "other weights or settings, or another version of torch or onnx"
+            )
         save_artefact(aside, card)
     return card
 

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from classpulse.lab.train.augment import shrink
 from classpulse.lab.train.checkpoint import load_weights, save_state
 from classpulse.lab.train.epoch import EpochResult, Resumed
 from classpulse.lab.train.folder import BEST, CHECKPOINT, RESOLVED, check_run, check_start
+from classpulse.lab.train.kinds import Choice
 from classpulse.lab.train.logs import (
     LOG,
     Row,
@@ -248,6 +250,15 @@ def build_network(recipe: Recipe) -> FaceModel:
         load_weights(model, weights)
         model.origin = f"run {Path(recipe.start).name}, {describe_file(weights)}"
     return model
+
+
+def self_contained(recipe: Recipe) -> Recipe:
+    """The recipe without what is outside of the package: weights it starts from, and teachers."""
+    settings = recipe.network.settings
+    if getattr(settings, "weights", ""):
+        settings = replace(settings, weights="")
+    network = Choice(recipe.network.kind, settings)
+    return replace(recipe, network=network, start=None, teach=None)
 
 
 def prepare_all(faces: FaceSet, spec: InputSpec) -> Tensor:
