@@ -223,7 +223,7 @@ def print_results(results: Mapping[str, Any]) -> None:
     for name, share in results["int8_agreement"].items():
         print(f"{name}: {share:.1%} of the faces keep their first label in int8")
     print("\n| network | threads |", " | ".join(f"batch {size}" for size in BATCHES),
-          "| CPU ms a face | MFLOP a face | rate beside a matrix product |")  # fmt: skip
+          "| CPU ms a face | MFLOP a face | rate beside a float32 matrix product |")  # fmt: skip
     print("|" + "---|" * (5 + len(BATCHES)))
     for name, found in results["networks"].items():
         for threads, one in found.items():
