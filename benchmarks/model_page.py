@@ -14,6 +14,7 @@ from classpulse.core.card import ModelCard, load_card
 from classpulse.core.defaults import MODEL
 from classpulse.lab.data.fer2013 import load_fer2013
 from classpulse.lab.evaluate.command import describe_evaluation, run_evaluation
+from classpulse.lab.evaluate.gate import find_bad_turns
 from classpulse.lab.terminal import step_bar
 from classpulse.runtime.model import find_model
 
@@ -90,22 +91,50 @@ def _metric_row(m: Any) -> str:
 
 def _gate(card: ModelCard, curves: dict[str, Any]) -> list[str]:
     gate = card.gate
+    names = [n for n in ("size", "blur", "light", "turn", "confidence") if n in curves]
+    lit = "and light (times of exposure) " if "light" in curves else ""
     return [
         "## Quality gate",
         "",
         f"A reading abstains when the face box is below {gate.min_face_px} px, its sharpness "
-        f"is below {gate.min_sharpness}, its turn above {gate.max_turn}, or the calibrated "
-        f"confidence below {gate.min_confidence}. Fitted on PublicTest: size, blur and turn where "
-        "accuracy falls below 90 % of its full value (size in pixels of the 48-pixel crop, blur in "
-        "sigma pixels, first 1,000 pictures), confidence where the answers that are left are right "
-        "75 % of the time.",
+        f"is below {gate.min_sharpness}, {_light(card)}its turn above {gate.max_turn}, or the "
+        f"calibrated confidence below {gate.min_confidence}. Fitted on PublicTest: size (in pixels "
+        f"of the 48-pixel crop), blur (sigma in pixels) {lit}where accuracy on the first 1,000 "
+        "pictures falls below 90 % of its full value, confidence where the answers that are left "
+        "are right 75 % of the time.",
+        "",
+        _turn(card, curves["turn"]),
         "",
         *(
             part
-            for name in ("size", "blur", "turn", "confidence")
+            for name in names
             for part in (f"**{name}**", "", _table(curves[name], tuple(curves[name][0]), {}), "")
         ),
     ]
+
+
+def _light(card: ModelCard) -> str:
+    gate = card.gate
+    if (gate.min_light, gate.max_light) == (0.0, 1.0):
+        return ""  # of a gate from before there were limits of light
+    return f"its light below {gate.min_light} or above {gate.max_light}, "
+
+
+def _turn(card: ModelCard, rows: list[dict[str, float]]) -> str:
+    """Whether the limit of turn was measured: it is a constant where no turn was read worse."""
+    [accuracy, *_] = (
+        m.value for m in card.metrics if (m.head, m.name) == (card.heads[0].name, "accuracy")
+    )
+    if find_bad_turns(rows, accuracy=accuracy):
+        return (
+            f"The limit of turn, {card.gate.max_turn}, is where accuracy is below 90 % of its full "
+            "value beyond chance."
+        )
+    return (
+        f"**The limit of turn, {card.gate.max_turn}, is a constant and not fitted**: in no bin is "
+        "accuracy below 90 % of its full value beyond chance. From there on the nose hides an eye, "
+        "and the face cannot be framed."
+    )
 
 
 def _table(rows: list[dict[str, Any]], keys: tuple[str, ...], nested: dict[str, str]) -> str:

@@ -45,6 +45,22 @@ def test_a_whole_number_is_fine_where_a_fraction_may_stand(tmp_path: Path) -> No
     assert gate.min_face_px == 24.0 and isinstance(gate.min_face_px, float)
 
 
+def test_a_card_from_before_there_were_limits_of_light_has_none(tmp_path: Path) -> None:
+    path, raw = saved(tmp_path)
+    del raw["gate"]["min_light"], raw["gate"]["max_light"]
+    path.write_text(json.dumps(raw))
+    assert (load_card(path).gate.min_light, load_card(path).gate.max_light) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("field", ["min_sharpness", "max_turn", "min_confidence"])
+def test_the_other_limits_must_be_there(tmp_path: Path, field: str) -> None:
+    path, raw = saved(tmp_path)
+    del raw["gate"][field]
+    path.write_text(json.dumps(raw))
+    with pytest.raises(ModelError, match=rf"gate: missing \['{field}'\]"):
+        load_card(path)
+
+
 def test_no_file_tells_what_an_artefact_is(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"no model card at .*nothing: an artefact is model.onnx"):
         load_card(tmp_path / "nothing")

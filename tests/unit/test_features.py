@@ -7,7 +7,7 @@ from builders import TEMPLATE, load_portrait, noise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classpulse.vision.features import sharpness, turn
+from classpulse.vision.features import light, sharpness, turn
 
 FACE = (slice(54, 178), slice(165, 289))  # of the astronaut
 
@@ -45,6 +45,40 @@ def test_an_enlarged_small_face_is_less_sharp() -> None:
 def test_grey_and_color_give_the_same_sharpness() -> None:
     grey = noise(60, 60)[:, :, 0]
     assert sharpness(grey) == sharpness(np.repeat(grey[:, :, None], 3, axis=2))
+
+
+# --- light ---------------------------------------------------------------------------------------
+
+
+def exposed(image: np.ndarray, gain: float) -> np.ndarray:  # type: ignore[type-arg]
+    return np.clip(image * gain, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("level", "expected"), [(0, 0.0), (102, 0.2), (249, 0.488), (255, 1.0)])
+def test_light_runs_from_black_to_white(level: int, expected: float) -> None:
+    assert light(np.full((48, 48), level, np.uint8)) == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("color", [False, True])
+def test_light_rises_with_exposure(color: bool) -> None:
+    face = load_portrait("astronaut")[FACE]
+    image = face if color else face[:, :, 0]
+    values = [light(exposed(image, gain)) for gain in (0.1, 0.2, 0.5, 1.0, 1.5, 2.0, 3.0)]
+    assert values == sorted(values) and len(set(values)) == len(values)
+    assert values[1] < 0.15 and 0.4 < values[3] < 0.6 and values[-1] > 0.75
+
+
+def test_a_dark_background_does_not_make_a_face_dark() -> None:
+    face = load_portrait("astronaut")[FACE]
+    framed = face.copy()
+    framed[:40] = framed[-40:] = 0  # two thirds of the picture
+    assert light(framed) > 0.8 * light(face) and framed.mean() < 0.5 * face.mean()
+
+
+@given(level=st.integers(0, 255), spread=st.integers(0, 255), gain=st.floats(0, 20))
+def test_light_is_between_0_and_1(level: int, spread: int, gain: float) -> None:
+    picture = np.linspace(level, min(level + spread, 255), 144).astype(np.uint8).reshape(12, 12)
+    assert 0 <= light(exposed(picture, gain)) <= 1
 
 
 # --- turn ----------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from builders import (
+    GATE,
     HEADS,
     TEMPLATE,
     FakeModel,
@@ -208,6 +209,24 @@ def test_a_blurred_face_abstains() -> None:
     assert last(always((20, 20)), source=source).abstained == "blurred"
 
 
+@pytest.mark.parametrize(
+    ("gain", "why"), [(0.0, "too dark"), (0.15, "too dark"), (1.0, None), (9.0, "too bright")]
+)
+def test_a_badly_lit_face_abstains(gain: float, why: str | None) -> None:
+    image = np.clip(noise() * gain, 0, 255).astype(np.uint8)
+    source = FakeSource([build_frame(i * 0.5, image) for i in range(3)])
+    model = FakeModel(gate=replace(GATE, min_light=0.2, max_light=0.8))
+    reading = last(FRONT, source=source, model=model)
+    assert reading.abstained == why and 0 <= reading.quality["light"] <= 1
+
+
+@pytest.mark.parametrize("gain", [0.15, 9.0])
+def test_without_limits_of_light_any_light_will_do(gain: float) -> None:
+    image = np.clip(noise() * gain, 0, 255).astype(np.uint8)
+    source = FakeSource([build_frame(i * 0.5, image) for i in range(3)])
+    assert last(FRONT, source=source).abstained is None
+
+
 def test_an_unsure_network_abstains() -> None:
     unsure = FakeModel(answer_with(emotion=("happy", 0.29), state=("focused", 1.0)))
     assert last(always((20, 20)), model=unsure).abstained == "low confidence"
@@ -216,6 +235,25 @@ def test_an_unsure_network_abstains() -> None:
 def test_only_the_first_head_decides_about_confidence() -> None:
     unsure = FakeModel(answer_with(emotion=("happy", 1.0), state=("focused", 0.26)))
     assert last(always((20, 20)), model=unsure).abstained is None
+
+
+@pytest.mark.parametrize(
+    ("least", "why"),
+    [(None, None), (0.0, None), (0.79, None), (0.81, "low confidence"), (1.0, "low confidence")],
+)
+def test_how_sure_is_sure_enough_can_be_said(least: float | None, why: str | None) -> None:
+    model = FakeModel(answer_with(emotion=("happy", 0.8), state=("focused", 1.0)))
+    assert last(FRONT, model=model, min_confidence=least).abstained == why
+    assert model.card.gate == GATE
+
+
+def test_what_the_card_keeps_silent_about_can_be_heard() -> None:
+    unsure = FakeModel(answer_with(emotion=("happy", 0.29), state=("focused", 1.0)))
+    assert last(FRONT, model=unsure, min_confidence=0.2).label("emotion") == "happy"
+
+
+def test_the_other_limits_stay_when_a_confidence_is_given() -> None:
+    assert last(always((20, 20), side=20), min_confidence=0.0).abstained == "face too small"
 
 
 def test_a_face_without_landmarks_is_never_turned() -> None:
@@ -289,6 +327,19 @@ def test_an_unknown_detector_is_refused() -> None:
 def test_impossible_smoothing_is_refused(smooth: float) -> None:
     with pytest.raises((InputError, ShapeError), match="smooth"):
         run(smooth=smooth)
+
+
+@pytest.mark.parametrize("least", [-0.1, 1.01, 80.0, float("nan")])
+def test_an_impossible_confidence_is_refused(least: float) -> None:
+    message = r"min_confidence = .* from 0 \(always answer\) to 1, .* the model's own, 0.3"
+    with pytest.raises(InputError, match=message):
+        run(min_confidence=least)
+
+
+@pytest.mark.parametrize("least", [0.0, 0.8])
+def test_a_confidence_is_refused_where_nothing_is_read_from_faces(least: float) -> None:
+    with pytest.raises(InputError, match="'eu-school' reads nothing from them: leave it out"):
+        run(min_confidence=least, privacy=Privacy("eu-school"))
 
 
 # --- privacy -------------------------------------------------------------------------------------
@@ -396,6 +447,13 @@ FILES = ["codebook.csv", "readings.csv", "readings.parquet", "report.html", "sum
 def test_analyze_writes_five_files(stage: Stage) -> None:
     session = stage.run()
     assert stage.names() == FILES == sorted(session.files)
+
+
+def test_the_summary_has_the_confidence_that_was_asked_for(stage: Stage) -> None:
+    stage.model = FakeModel(answer_with(emotion=("happy", 0.8), state=("focused", 1.0)))
+    assert stage.run(min_confidence=0.9).summary["counts"]["reasons"] == {"low confidence": 30}
+    gate = stage.summary()["model"]["gate"]
+    assert (gate["min_confidence"], gate["min_face_px"]) == (0.9, GATE.min_face_px)
 
 
 def test_without_a_folder_nothing_is_written(stage: Stage) -> None:

@@ -382,9 +382,12 @@ def test_the_command_with_a_real_artefact(command: Any, tmp_path: Path) -> None:
 
 def test_writing_has_no_use_for_options_of_pictures(tmp_path: Path) -> None:
     posts = write_posts(tmp_path)
-    for given in ({"annotate": True}, {"every": 2.0}, {"detector": "haar"}, {"smooth": 0.0}):
-        with pytest.raises(InputError, match=f"without pictures: leave --{next(iter(given))} out"):
-            analyze(posts, out=tmp_path / "out", **given)  # type: ignore[arg-type]
+    options = {"annotate": True, "every": 2.0, "detector": "haar", "smooth": 0.0,
+               "min_confidence": 0.0}  # fmt: skip
+    for name, value in options.items():
+        option = name.replace("_", "-")
+        with pytest.raises(InputError, match=f"without pictures: leave --{option} out"):
+            analyze(posts, out=tmp_path / "out", **{name: value})  # type: ignore[arg-type]
     with pytest.raises(InputError, match="leave --detect-every, --model, --preset out"):
         analyze(posts, detect_every=1.0, model="tiny", preset="paper")
     assert not (tmp_path / "out").exists()

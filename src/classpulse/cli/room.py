@@ -55,6 +55,9 @@ def analyze(
     detector: Annotated[str, typer.Option(help="retinaface or haar.")] = DETECTOR,
     preset: Annotated[str, typer.Option(help="Engagement weights.")] = PRESET,
     smooth: Annotated[float, typer.Option(help="Smoothing of engagement, seconds.")] = SMOOTH,
+    min_confidence: Annotated[float | None, typer.Option(help="Least probability of a face's "
+                              "most probable label to say anything, 0 to 1; the model's own if "
+                              "not given.")] = None,
     profile: Annotated[str, typer.Option(help="Legal setting. eu-school: faces are counted, "
                                 "nothing is read from them, as the law wants in EU schools. "
                                 "research: faces are read; you state ethics approval and consent, "
@@ -96,8 +99,8 @@ def analyze(
                       chat=writing if beside else None, fusion=fusion,
                       out=out, every=every, detect_every=detect_every, window=window,
                       model=model, detector=detector, preset=preset, smooth=smooth,
-                      privacy=privacy, annotate=annotate, show_faces=show_faces,
-                      on_progress=advance)  # fmt: skip
+                      min_confidence=min_confidence, privacy=privacy, annotate=annotate,
+                      show_faces=show_faces, on_progress=advance)  # fmt: skip
     typer.echo(json.dumps(session.summary) if as_json else describe_session(session))
     if not session.summary["session"]["complete"]:
         raise typer.Exit(130)

@@ -7,6 +7,9 @@ from typing import Any
 
 from classpulse.core.errors import ClassPulseError
 
+LATER = types.MappingProxyType({"later": True})
+"""Metadata of a field with a default that files of earlier versions do not have."""
+
 
 def build_dataclass(
     kind: type, value: Any, *, where: str, error: type[ClassPulseError], partial: bool = False
@@ -21,12 +24,12 @@ def build_dataclass(
         value: what a JSON or TOML parser gave.
         where: name of the file, to start messages with.
         error: what to raise; the message names the field.
-        partial: fields with a default may be missing.
+        partial: fields with a default may be missing; without, only those that are `LATER`.
     """
     if not isinstance(value, dict):
         raise error(f"{where}: expected a table of fields, found {type(value).__name__}")
     hints = typing.get_type_hints(kind)
-    needed = {f.name for f in dataclasses.fields(kind) if not (partial and _has_default(f))}
+    needed = {f.name for f in dataclasses.fields(kind) if not _may_miss(f, partial=partial)}
     missing, unknown = needed - value.keys(), value.keys() - hints.keys()
     if missing or unknown:
         raise error(
@@ -40,9 +43,10 @@ def build_dataclass(
     return kind(**fields)
 
 
-def _has_default(field: dataclasses.Field[Any]) -> bool:
+def _may_miss(field: dataclasses.Field[Any], *, partial: bool) -> bool:
     missing = dataclasses.MISSING
-    return field.default is not missing or field.default_factory is not missing
+    has_default = field.default is not missing or field.default_factory is not missing
+    return has_default and (partial or "later" in field.metadata)
 
 
 def _convert(

@@ -8,11 +8,11 @@ n and an interval), and which bytes it describes (`sha256`). `ModelCard` is of a
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from classpulse.core.build import build_dataclass
+from classpulse.core.build import LATER, build_dataclass
 from classpulse.core.errors import LabelError, ModelError
 from classpulse.core.files import save_text
 from classpulse.core.labels import LabelSpace, get_space
@@ -86,14 +86,20 @@ class QualityGate:
     Args:
         min_face_px: shorter side of the face box, pixels.
         min_sharpness: see `vision.features.sharpness`.
-        max_turn: see `vision.features.turn`, in [0, 1].
+        max_turn: see `vision.features.turn`, in [0, 1]. The fitted limit, or where no turn was read
+            worse beyond chance the constant `lab.evaluate.gate.PROFILE`; the model's page says
+            which.
         min_confidence: calibrated top probability of the first head.
+        min_light, max_light: see `vision.features.light`; 0 and 1, as in cards from before there
+            were any, limit nothing.
     """
 
     min_face_px: float
     min_sharpness: float
     max_turn: float
     min_confidence: float
+    min_light: float = field(default=0.0, metadata=LATER)
+    max_light: float = field(default=1.0, metadata=LATER)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,12 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from classpulse.core.card import ModelCard
 from classpulse.core.defaults import DETECT_EVERY, DETECTOR, EVERY, MODEL, PRESET, SMOOTH
 from classpulse.core.errors import FileTypeError, InputError, PrivacyError
 from classpulse.core.labels import TEXT_7
@@ -18,10 +19,12 @@ from classpulse.room.interrupt import hold_interrupt
 from classpulse.room.pipeline import Observation, open_network, threads, watch
 from classpulse.room.privacy import Privacy
 from classpulse.room.recorder import Recorder
+from classpulse.room.scorer import session_gate
 from classpulse.room.table import FACE, TEXT, ReadingTable
 from classpulse.room.window import choose_window
 from classpulse.room.writing.posts import SUFFIXES, Writing, is_writing, load_posts
 from classpulse.room.writing.reader import read_posts
+from classpulse.runtime.model import OnnxModel
 from classpulse.runtime.text import OnnxTextModel
 from classpulse.vision.rtsp import redact
 from classpulse.vision.source import open_source
@@ -67,6 +70,7 @@ OF_PICTURES: Mapping[str, object] = {  # options that texts have no use for, and
     "--detector": DETECTOR,
     "--preset": PRESET,
     "--smooth": SMOOTH,
+    "--min-confidence": None,
     "--annotate": False,
 }
 
@@ -84,6 +88,7 @@ def analyze(
     detector: str = DETECTOR,
     preset: str = PRESET,
     smooth: float = SMOOTH,
+    min_confidence: float | None = None,
     privacy: Privacy | None = None,
     annotate: bool = False,
     show_faces: bool = False,
@@ -104,8 +109,9 @@ def analyze(
             `report.html`; nothing is written without it.
         every: seconds between analyzed frames.
         window: seconds per class-level number; None: see `room.window.choose_window`.
-        detect_every, model, detector, preset, smooth: see `room.pipeline.watch`. Writing alone has
-            no use for these, `every` and `annotate`: other values than the defaults are refused.
+        detect_every, model, detector, preset, smooth, min_confidence: see `room.pipeline.watch`.
+            Writing alone has no use for these, `every` and `annotate`: other values than the
+            defaults are refused.
         privacy: rules of the session.
         annotate: also write `annotated.mp4` with boxes and blurred faces; what was read stands
             beside a face only if `privacy` is of a single subject.
@@ -129,7 +135,8 @@ def analyze(
             )
         _refuse_of_pictures({
             "--every": every, "--detect-every": detect_every, "--model": model,
-            "--detector": detector, "--preset": preset, "--smooth": smooth, "--annotate": annotate,
+            "--detector": detector, "--preset": preset, "--smooth": smooth,
+            "--min-confidence": min_confidence, "--annotate": annotate,
         })  # fmt: skip
         return _analyze_writing(source, rules, folder, window=window, tell=tell)
     opened = _open_frames(source, every=every)
@@ -142,9 +149,10 @@ def analyze(
         detector=detector,
         preset=preset,
         smooth=smooth,
+        min_confidence=min_confidence,
         privacy=rules,
     )
-    faces = FaceChannel(network.card if network else None, detector, preset)
+    faces = FaceChannel(_card(network, min_confidence), detector, preset)
     with ExitStack() as stack:
         frames = stack.enter_context(opened)
         stack.enter_context(closing(stream))  # its threads end before the source is closed
@@ -181,6 +189,13 @@ def _open_fusion(
             "a profile that reads faces, or leave --fusion out"
         )
     return load_fusion(Path(given), space=TEXT_7, channels=(FACE, TEXT))
+
+
+def _card(network: OnnxModel | None, min_confidence: float | None) -> ModelCard | None:
+    """The card of the session, for its summary: with the gate that was in force."""
+    if network is None:
+        return None
+    return replace(network.card, gate=session_gate(network.card.gate, min_confidence))
 
 
 def _refuse_of_pictures(values: Mapping[str, object]) -> None:

@@ -55,6 +55,7 @@ def watch(
     detector: str | Detector = DETECTOR,
     preset: str = PRESET,
     smooth: float = SMOOTH,
+    min_confidence: float | None = None,
     privacy: Privacy | None = None,
     overlap: bool = True,
 ) -> Generator[Observation, None, None]:
@@ -72,6 +73,8 @@ def watch(
         detector: registered name or a `Detector`.
         preset: engagement weights, see `engage.score.PRESETS`.
         smooth: time constant of the engagement curve, seconds; 0 turns it off.
+        min_confidence: least probability, in [0, 1], of the most probable label of the model's
+            first head for a reading to make a statement; None takes the one in the model's card.
         privacy: rules of the session; the defaults of `Privacy` when not given.
         overlap: detect and predict at the same time, a few frames ahead of the consumer. The
             results are the same. Live sources are never read ahead, pictures not worth it.
@@ -85,7 +88,15 @@ def watch(
     weights = get_preset(preset)
     scorer: Scorer = FaceCounter()
     if rules.rules.face_emotion:
-        scorer = FaceScorer(open_network(model), engagement=weights, smooth=smooth)
+        network = open_network(model)
+        scorer = FaceScorer(
+            network, engagement=weights, smooth=smooth, min_confidence=min_confidence
+        )
+    elif min_confidence is not None:
+        raise InputError(
+            f"--min-confidence is for what is read from faces, and profile '{rules.profile}' reads "
+            "nothing from them: leave it out, or choose a profile that reads faces"
+        )
     if not 0 <= detect_every < float("inf"):
         raise InputError(f"detect_every = {detect_every} is not possible: give seconds >= 0")
     owned = opened if isinstance(source, (str, Path)) else nullcontext(opened)

@@ -17,7 +17,7 @@ from classpulse.core.records import Faces, Frame, Reading, Scores
 from classpulse.engage.score import LinearEngagement, interval_of
 from classpulse.engage.smooth import Smoother
 from classpulse.runtime.model import OnnxModel
-from classpulse.vision.features import sharpness, turn
+from classpulse.vision.features import light, sharpness, turn
 from classpulse.vision.image import FRAMINGS, crop_face, prepare
 from classpulse.vision.track import pseudonym
 
@@ -75,14 +75,22 @@ class FaceScorer:
         model: a loaded face model; its card has the input, the heads and the quality gate.
         engagement: weights; its heads must be among the model's.
         smooth: time constant per subject, seconds.
+        min_confidence: instead of the gate's, see `session_gate`.
 
     Raises:
-        InputError: the engagement needs a head that the model does not have, or `smooth` is no
-            time.
+        InputError: the engagement needs a head that the model does not have, `smooth` is no time,
+            or `min_confidence` no probability.
         ModelError: the model needs a framing that this version does not have.
     """
 
-    def __init__(self, model: OnnxModel, *, engagement: LinearEngagement, smooth: float) -> None:
+    def __init__(
+        self,
+        model: OnnxModel,
+        *,
+        engagement: LinearEngagement,
+        smooth: float,
+        min_confidence: float | None = None,
+    ) -> None:
         missing = engagement.weights.keys() - {head.name for head in model.card.heads}
         if missing:
             raise InputError(
@@ -97,6 +105,7 @@ class FaceScorer:
         if not 0 <= smooth < float("inf"):
             raise InputError(f"smooth = {smooth} is not possible: give seconds >= 0 (0 is off)")
         self.model = model
+        self.gate = session_gate(model.card.gate, min_confidence)
         self.engagement = engagement
         self.smooth = smooth
         self._smoothers: dict[int, Smoother] = {}
@@ -128,10 +137,14 @@ class FaceScorer:
         """Quality of one face, why it is refused (or None), and its crop."""
         marks = None if faces.landmarks is None else faces.landmarks[row]
         crop = crop_face(frame.image, faces.box[row], marks, self.model.card.input)
-        quality = {"face_px": float(faces.side[row]), "sharpness": sharpness(crop)}
+        quality = {
+            "face_px": float(faces.side[row]),
+            "sharpness": sharpness(crop),
+            "light": light(crop),
+        }
         if marks is not None:
             quality["turn"] = turn(marks)
-        return quality, refusal(quality, self.model.card.gate), crop
+        return quality, refusal(quality, self.gate), crop
 
     def _believe(
         self, quality: Mapping[str, float], scores: Mapping[str, Scores], row: int
@@ -141,7 +154,7 @@ class FaceScorer:
             head: replace(said, probs=said.probs[row : row + 1]) for head, said in scores.items()
         }
         confidence = float(one[self.model.card.heads[0].name].confidence[0])
-        unsure = confidence < self.model.card.gate.min_confidence
+        unsure = confidence < self.gate.min_confidence
         known = {**quality, "confidence": confidence}
         return Judgement(known, UNCERTAIN, {}) if unsure else Judgement(known, None, one)
 
@@ -178,12 +191,32 @@ def _prob(scores: Mapping[str, Scores], label: str) -> NDArray[np.float32]:
     return scores[head].probs[:, scores[head].space.index(name)]
 
 
+def session_gate(gate: QualityGate, min_confidence: float | None) -> QualityGate:
+    """The gate of a card, with the user's own threshold of confidence if there is one.
+
+    Raises:
+        InputError: the threshold is outside [0, 1].
+    """
+    if min_confidence is None:
+        return gate
+    if not 0 <= min_confidence <= 1:  # true for NaN too
+        raise InputError(
+            f"min_confidence = {min_confidence} is not possible: give a probability from 0 (always "
+            f"answer) to 1, or leave it out for the model's own, {gate.min_confidence}"
+        )
+    return replace(gate, min_confidence=min_confidence)
+
+
 def refusal(quality: Mapping[str, float], gate: QualityGate) -> str | None:
     """Why a face of this quality gets no statement, or None when it is good enough."""
     if quality["face_px"] < gate.min_face_px:
         return "face too small"
     if quality.get("turn", 0.0) > gate.max_turn:
         return "turned away"
+    if quality["light"] < gate.min_light:  # before sharpness, of which a black crop has none
+        return "too dark"
+    if quality["light"] > gate.max_light:
+        return "too bright"
     if quality["sharpness"] < gate.min_sharpness:
         return "blurred"
     return None

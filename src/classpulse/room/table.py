@@ -19,7 +19,7 @@ from classpulse.room.files import partial_path, replace_with, writing
 from classpulse.room.heads import told_heads
 
 FACE, TEXT = "face", "text"
-QUALITY = {FACE: ("face_px", "sharpness", "turn"), TEXT: ("line", "words", "known")}
+QUALITY = {FACE: ("face_px", "sharpness", "light", "turn"), TEXT: ("line", "words", "known")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,7 @@ _FACE_GAUGE = (
 _FACE_QUALITY = (
     Column("face_px", "number", "shorter side of the face box, pixels"),
     Column("sharpness", "number", "variance of the Laplacian over variance, at 48 pixels"),
+    Column("light", "number", "0 black, around 0.4 well lit, 1 blown out"),
     Column("turn", "number", "0 frontal to 1 profile; empty without landmarks"),
 )
 _TEXT_QUALITY = (

@@ -1,11 +1,12 @@
 """Fit the quality gate: where does a network stop being worth listening to?
 
 Each limit is the point at which accuracy on a validation set falls below `KEEP` of its full value
-when faces get smaller, blurrier or more turned, and the confidence at which the answers that are
-left are right `SELECTIVE` of the time.
+when faces get smaller, blurrier, darker, brighter or more turned, and the confidence at which the
+answers that are left are right `SELECTIVE` of the time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -16,23 +17,29 @@ from classpulse.core.records import Faces, Frame, Scores
 from classpulse.lab.data.faces import FaceSet, truth_in
 from classpulse.lab.data.fer2013 import SIDE
 from classpulse.lab.evaluate.predictors import predict_heads
-from classpulse.lab.evaluate.robustness import blur, shrink_face
+from classpulse.lab.evaluate.robustness import blur, change_light, shrink_face
 from classpulse.runtime.model import OnnxModel
 from classpulse.vision.detect import build_detector
-from classpulse.vision.features import sharpness, turn
+from classpulse.vision.features import light, sharpness, turn
 from classpulse.vision.image import to_rgb
 
 KEEP = 0.9
 SELECTIVE = 0.75
 SIZES = (10, 12, 14, 16, 18, 20, 24, 28, 32, 40)  # pixels of the 48-pixel crop
 BLURS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0)  # sigma in pixels of the 48-pixel crop
+GAINS = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)  # exposure, times
 TURNS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 BOX_SHARE = 0.78  # shorter side of a face box over the side of a FER2013 crop, LOG 2026-11-22
 PROFILE = 0.9
 FEWEST = 40  # pictures in a bin whose accuracy is believed
-SAMPLE = 1000  # pictures for the curves of size and blur, which take 18 passes
+SAMPLE = 1000  # pictures for the curves of size, blur and light, which take 31 passes
 
 Row = dict[str, float]
+Change = Callable[[NDArray[np.uint8], float], NDArray[np.uint8]]
+MEASURES: Mapping[str, Callable[[NDArray[np.uint8]], float]] = {
+    "sharpness": sharpness,
+    "light": light,
+}
 
 
 def fit_gate(model: OnnxModel, faces: FaceSet) -> tuple[QualityGate, dict[str, list[Row]]]:
@@ -42,18 +49,33 @@ def fit_gate(model: OnnxModel, faces: FaceSet) -> tuple[QualityGate, dict[str, l
         model: artefact with any gate.
         faces: validation set with FER2013 framing.
     """
-    truth = truth_in(faces, model.card.heads[0].label_space)
-    faces, truth = faces.take(truth >= 0, name=faces.name), truth[truth >= 0]
+    faces, truth = _labeled(model, faces)
     scores = _first(predict_heads(model, faces.images))
     right = scores.top == truth
-    some, wanted = faces.images[:SAMPLE], truth[:SAMPLE]  # FER2013 rows are in no order
     curves = {
-        "size": [_degraded(model, some, wanted, at, shrink_face) for at in SIZES],
-        "blur": [_degraded(model, some, wanted, at, blur) for at in BLURS],
+        "size": _degraded(model, faces, truth, SIZES, shrink_face, measure="sharpness"),
+        "blur": _degraded(model, faces, truth, BLURS, blur, measure="sharpness"),
+        "light": _degraded(model, faces, truth, GAINS, change_light, measure="light"),
         "turn": _by_turn(faces, right),
         "confidence": _by_confidence(scores, right),
     }
     return read_gate(curves, accuracy=float(right.mean())), curves
+
+
+def fit_light(model: OnnxModel, faces: FaceSet) -> tuple[QualityGate, list[Row]]:
+    """The model's own gate with limits of light, for one that was fitted before there were any.
+
+    Args:
+        model, faces: as `fit_gate` takes them; the limits are those that it would find.
+
+    Returns:
+        The gate, and the curve of light as in the curves of `fit_gate`.
+    """
+    faces, truth = _labeled(model, faces)
+    accuracy = float((_first(predict_heads(model, faces.images)).top == truth).mean())
+    rows = _degraded(model, faces, truth, GAINS, change_light, measure="light")
+    darkest, brightest = _read_light(rows, floor=KEEP * accuracy)
+    return replace(model.card.gate, min_light=darkest, max_light=brightest), rows
 
 
 def read_gate(curves: dict[str, list[Row]], *, accuracy: float) -> QualityGate:
@@ -69,14 +91,40 @@ def read_gate(curves: dict[str, list[Row]], *, accuracy: float) -> QualityGate:
     floor = KEEP * accuracy
     good_sizes = [row["at"] for row in curves["size"] if row["accuracy"] >= floor]
     good_blurs = [row["sharpness"] for row in curves["blur"] if row["accuracy"] >= floor]
-    bad_turns = [row["at"] - 0.1 for row in curves["turn"] if _upper(row) < floor]
+    darkest, brightest = _read_light(curves["light"], floor=floor)
     sure = [row["at"] for row in curves["confidence"] if row["accuracy"] >= SELECTIVE]
     return QualityGate(
         min_face_px=round(BOX_SHARE * min(good_sizes, default=SIDE), 1),
         min_sharpness=round(min(good_blurs, default=0.0), 4),
-        max_turn=round(min([*bad_turns, PROFILE]), 2),
+        max_turn=round(min([*find_bad_turns(curves["turn"], accuracy=accuracy), PROFILE]), 2),
         min_confidence=round(min(sure, default=0.5), 2),
+        min_light=darkest,
+        max_light=brightest,
     )
+
+
+def find_bad_turns(rows: Sequence[Row], *, accuracy: float) -> list[float]:
+    """Where the bins begin whose accuracy is below the floor beyond chance; mostly there is none.
+
+    Args:
+        rows: the curve of turn.
+        accuracy: of the network on the unchanged pictures.
+    """
+    return [row["at"] - 0.1 for row in rows if _upper(row) < KEEP * accuracy]
+
+
+def _read_light(rows: Sequence[Row], *, floor: float) -> tuple[float, float]:
+    """Least and most light at which accuracy is still above the floor; 0 and 1 if it never is."""
+    good = [row for row in rows if row["accuracy"] >= floor]
+    darkest = min((row["light"] for row in good if row["at"] <= 1), default=0.0)
+    brightest = max((row["light"] for row in good if row["at"] >= 1), default=1.0)
+    return darkest, brightest
+
+
+def _labeled(model: OnnxModel, faces: FaceSet) -> tuple[FaceSet, NDArray[np.int64]]:
+    """The pictures that have a label of the first head, and these labels."""
+    truth = truth_in(faces, model.card.heads[0].label_space)
+    return faces.take(truth >= 0, name=faces.name), truth[truth >= 0]
 
 
 def _upper(row: Row) -> float:
@@ -87,15 +135,23 @@ def _upper(row: Row) -> float:
 
 def _degraded(
     model: OnnxModel,
-    faces: NDArray[np.uint8],
+    faces: FaceSet,
     truth: NDArray[np.int64],
-    at: float,
-    change: Callable[[NDArray[np.uint8], float], NDArray[np.uint8]],
-) -> Row:
-    images = np.stack([change(image, at) for image in faces])
-    right = _first(predict_heads(model, images)).top == truth
-    clear = float(np.median([sharpness(image) for image in images]))
-    return {"at": at, "accuracy": round(float(right.mean()), 4), "sharpness": round(clear, 4)}
+    steps: Sequence[float],
+    change: Change,
+    *,
+    measure: str,
+) -> list[Row]:
+    """Accuracy on the first pictures at every step, and the median of the measure."""
+    some, wanted = faces.images[:SAMPLE], truth[:SAMPLE]  # FER2013 rows are in no order
+    rows: list[Row] = []
+    for at in steps:
+        images = np.stack([change(image, at) for image in some])
+        right = _first(predict_heads(model, images)).top == wanted
+        median = float(np.median([MEASURES[measure](image) for image in images]))
+        share = round(float(right.mean()), 4)
+        rows.append({"at": at, "accuracy": share, measure: round(median, 4)})
+    return rows
 
 
 def _first(scores: dict[str, Scores]) -> Scores:
