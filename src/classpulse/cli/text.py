@@ -70,7 +70,7 @@ def publish_text(
     plan = import_lab("text.recipe").load_text_recipe(recipe, changes=changes)
     paths = import_lab("train.sources").parse_paths(data)
     card = import_lab("text.publish").publish_texts(
-        plan, run, paths=paths, out=out, precision=precision or plan.precision
+        plan, run, paths=paths, out=out, precision=precision
     )
     typer.echo(f"{out}: gate {card.gate}")
     echo_metrics(card.metrics)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from classpulse.core.build import build_dataclass
 from classpulse.core.errors import InputError
 from classpulse.core.labels import LabelSpace
+from classpulse.engage.fitted import read_fitted
 
 FUSION_FORMAT = 1
 SUFFIX = ".json"
@@ -59,18 +59,9 @@ def load_fusion(path: Path, *, space: LabelSpace, channels: tuple[str, ...]) -> 
             type, or the weights are of other labels or channels, or out of range.
     """
     again = "fit it with classpulse engage fuse"
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read fusion weights {path}: {error.strerror}; {again}") from None
-    except ValueError as error:  # UnicodeDecodeError and JSONDecodeError are ones
-        raise InputError(f"fusion weights {path} are not valid JSON: {error}; {again}") from None
-    found = build_dataclass(_FusionFile, raw, where=f"fusion weights {path}", error=InputError)
-    if found.format != FUSION_FORMAT:
-        raise InputError(
-            f"fusion weights {path} have format {found.format}, this version reads "
-            f"{FUSION_FORMAT}: {again}"
-        )
+    found: _FusionFile = read_fitted(
+        path, _FusionFile, what="file of fusion weights", version=FUSION_FORMAT, again=again
+    )
     if found.space != space.name or set(found.reliability) != set(channels):
         raise InputError(
             f"fusion weights {path} are for {', '.join(found.reliability)} in {found.space}, needs "

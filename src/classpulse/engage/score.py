@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from classpulse.core.build import build_dataclass
 from classpulse.core.errors import InputError, ShapeError
 from classpulse.core.records import Interval, Scores
+from classpulse.engage.fitted import read_fitted
 
 SUFFIX = ".json"  # of a preset's file
 PRESET_FORMAT = 1
@@ -186,18 +186,9 @@ def load_preset(path: Path) -> LinearEngagement:
         InputError: the file is missing, is not JSON, or a field is missing, unknown, of the wrong
             type or not finite; the message names the field.
     """
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read preset {path}: {error.strerror}") from None
-    except ValueError as error:  # UnicodeDecodeError and JSONDecodeError are ones
-        raise InputError(f"preset {path} is not valid JSON: {error}; fit it again") from None
-    found = build_dataclass(_PresetFile, raw, where=f"preset {path}", error=InputError)
-    if found.format != PRESET_FORMAT:
-        raise InputError(
-            f"preset {path} has format {found.format}, this version reads {PRESET_FORMAT}: fit it "
-            "again"
-        )
+    found: _PresetFile = read_fitted(
+        path, _PresetFile, what="preset", version=PRESET_FORMAT, again="fit it again"
+    )
     numbers = [
         found.intercept,
         *(w for by_label in found.weights.values() for w in by_label.values()),

@@ -11,7 +11,6 @@ from classpulse.lab.data.faces import FaceSet, repeated_in
 from classpulse.lab.evaluate.metrics import (
     cross_fitted_ece,
     evaluate_scores,
-    fit_temperature,
     heat,
 )
 from classpulse.lab.evaluate.predictors import predict_heads
@@ -54,16 +53,22 @@ def ece_metric(head: str, ece: Interval, n: int, data: str) -> Metric:
 
 
 def calibration_metrics(
-    head: str, probs: NDArray[np.float32], truth: NDArray[np.int64], data: str
+    head: str,
+    probs: NDArray[np.float32],
+    truth: NDArray[np.int64],
+    data: str,
+    *,
+    temperature: float,
 ) -> list[Metric]:
     """ECE, and selective accuracy with its coverage where the aim of nine in ten is reached.
 
     Args:
         probs: (n, k) at temperature 1; truth: (n,) labels, none missing.
         data: its name.
+        temperature: that the artefact has.
     """
     ece = ece_metric(head, cross_fitted_ece(probs, truth, seed=0), len(truth), data)
-    found = cross_fitted_selective(heat(probs, fit_temperature(probs, truth)), truth, seed=0)
+    found = cross_fitted_selective(heat(probs, temperature), truth, seed=0)
     return [ece, *(found.metrics(head, data) if found else ())]
 
 

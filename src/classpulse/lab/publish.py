@@ -172,7 +172,9 @@ def _calibrate(
         known = truth >= 0
         probs = torch.softmax(values, dim=1).numpy()[known]
         temperatures[head] = round(fit_temperature(probs, truth[known]), 4)
-        metrics += calibration_metrics(head, probs, truth[known], valid.name)
+        metrics += calibration_metrics(
+            head, probs, truth[known], valid.name, temperature=temperatures[head]
+        )
     return temperatures, metrics
 
 

@@ -54,7 +54,13 @@ def combine(
         found = recipe.rule.settings(probs[head], truth, seed=recipe.seed)
         combinations[head] = calibrate(found, probs[head], truth)
         answers = found.apply(probs[head][:, known])
-        calibrated += calibration_metrics(head, answers, truth[known], parts.valid.name)
+        calibrated += calibration_metrics(
+            head,
+            answers,
+            truth[known],
+            parts.valid.name,
+            temperature=combinations[head].temperature,
+        )
     with new_artefact(out) as aside:
         card = export_ensemble(members, combinations, aside, about=_about(recipe, parts))
         metrics = (*judge_parts(OnnxModel(str(aside)), parts), *calibrated)

@@ -69,7 +69,7 @@ def publish_texts(
     *,
     paths: Mapping[str, Path],
     out: Path,
-    precision: str = "int8",
+    precision: str | None = None,
 ) -> TextCard:
     """Make the artefact folder `out` from `run/best.pt`; it stays as it was until all is measured.
 
@@ -77,10 +77,14 @@ def publish_texts(
     epoch, and on the network as it is shipped: after rounding to `precision`. What rounding costs
     stands in the card, as the accuracy of the float32 network beside that of the shipped one.
 
+    Args:
+        precision: one of `PRECISIONS` instead of the recipe's.
+
     Raises:
         InputError: the run has no `best.pt`, the recipe lemmatizes, or the data are malformed.
         OutputError: nothing may be written to `out`.
     """
+    precision = precision or recipe.precision
     network = load_best(recipe, run)
     parts = load_text_parts(recipe, paths)
     heads = tuple(_head(name, 1.0, plain=True) for name in recipe.heads)
