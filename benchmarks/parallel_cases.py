@@ -178,9 +178,9 @@ def faces_opencv(threads: int, frame: Any) -> Array:
 
 
 def faces_parallel(frame: Any, pool: Workers) -> Outcome:
-    from classpulse.lab.parallel.detection import detect_levels
+    from classpulse.lab.parallel.detection import detect_tiles
 
-    return Outcome(*detect_levels(frame, pool=pool))
+    return Outcome(*detect_tiles(frame, pool=pool))
 
 
 def maps_serial(data: tuple[Array, Array]) -> Array:
@@ -339,7 +339,7 @@ CASES: dict[str, Case] = {
         same_bits,
     ),
     "viola-jones": Case(
-        "Viola-Jones detection, levels of the pyramid",
+        "Viola-Jones detection, tiles of the pyramid's levels",
         "times 640 x 360 pixels",
         1,
         build_frame,

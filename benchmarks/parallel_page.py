@@ -54,8 +54,9 @@ hypothesis over sizes, cuts and workers) and checked again in every measurement.
 | part | cut | against serial |
 |---|---|---|
 | features (eq. 23) | batches; strips of overlapping windows of a large picture | same bits |
-| Viola-Jones | levels of the pyramid, grouped once at the end | same boxes. Tiles of a frame \
-cannot give them: levels are resized by fractions, and OpenCV's steps depend on where a row began |
+| Viola-Jones | tiles of each level below factor 2, whole levels above, grouped once at the end \
+| same boxes. A level is cut after the frame was resized to it; from factor 2 on OpenCV's steps \
+depend on where a row began |
 | convolution (eq. 7) | tiles of output with a halo of input | within 1e-5 of torch, any \
 kernel, stride, padding, dilation, groups |
 | SVM, one against one (eq. 25) | pairs of classes | same support vectors and predictions as SVC |

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from builders import build_frame, load_portrait, noise
@@ -11,7 +12,13 @@ from hypothesis import strategies as st
 
 from classpulse.core.errors import InputError, ShapeError
 from classpulse.lab.classic.features import FEATURES
-from classpulse.lab.parallel.detection import detect_levels
+from classpulse.lab.parallel.detection import (
+    CUT_TO,
+    TILE,
+    _cut_tiles,
+    _search_tile,
+    detect_tiles,
+)
 from classpulse.lab.parallel.features import extract_batch, extract_windows
 from classpulse.lab.parallel.workers import Workers
 from classpulse.vision.detect import Haar
@@ -100,19 +107,39 @@ def test_refused_batches(pictures: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["processes", "threads"])
-@pytest.mark.parametrize(("factor", "neighbors", "min_side"), [(1.1, 5, 20), (1.3, 1, 60)])
-def test_levels_find_the_boxes_of_the_serial_detector(
+@pytest.mark.parametrize(
+    ("factor", "neighbors", "min_side"), [(1.1, 5, 20), (1.3, 1, 60), (2.0, 1, 20)]
+)
+def test_tiles_find_the_boxes_of_the_serial_detector(
     kind: str, factor: float, neighbors: int, min_side: int
 ) -> None:
     serial = Haar(scale_factor=factor, neighbors=neighbors, min_side=min_side)
     with Workers(2, kind=kind) as pool:
         for image in (load_portrait("astronaut"), noise(90, 130), noise(20, 300)):
             frame = build_frame(image=image)
-            boxes, _ = detect_levels(
+            boxes, _ = detect_tiles(
                 frame, pool=pool, scale_factor=factor, neighbors=neighbors, min_side=min_side
             )
-            assert np.array_equal(boxes, serial(frame).box)
+            wanted = serial(frame).box  # its order depends on OpenCV's threads
+            assert sorted(boxes.tolist()) == sorted(wanted.tolist())
             assert len(boxes) or image.shape != load_portrait("astronaut").shape
+
+
+def test_every_window_of_a_tile_is_one_of_the_whole_level() -> None:
+    image = noise(2 * TILE + 90, 310)
+    image[60:260, 40:240] = load_portrait("astronaut", scale=0.4)[:200, :200]
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    tiles = _cut_tiles(grey.shape, 1.25, 20)
+    levels = {tile.window: tile._replace(top=0, bottom=0) for tile in tiles}
+    assert len(tiles) > len(levels)
+    assert any(not tile.bottom and tile.factor >= CUT_TO for tile in tiles)
+    found = 0
+    for window, level in levels.items():
+        cut = [_search_tile(grey, tile) for tile in tiles if tile.window == window]
+        whole = _search_tile(grey, level)
+        found += len(whole)
+        assert sorted(map(tuple, np.concatenate(cut))) == sorted(map(tuple, whole))
+    assert found
 
 
 def test_windows_at_the_border_are_grouped_before_they_are_cut() -> None:
@@ -120,18 +147,18 @@ def test_windows_at_the_border_are_grouped_before_they_are_cut() -> None:
     with Workers(1, kind="threads") as pool:
         for cut in range(70, 100, 2):  # the face ends near row 90
             frame = build_frame(image=np.ascontiguousarray(portrait[:cut]))
-            boxes, _ = detect_levels(frame, pool=pool, neighbors=1)
+            boxes, _ = detect_tiles(frame, pool=pool, neighbors=1)
             assert np.array_equal(boxes, serial(frame).box)
 
 
 def test_a_smallest_face_above_the_frame_is_treated_as_opencv_does() -> None:
     frame = build_frame(image=load_portrait("astronaut", scale=0.5))
     with Workers(1, kind="threads") as pool:
-        boxes, _ = detect_levels(frame, pool=pool, min_side=5000, neighbors=1)
+        boxes, _ = detect_tiles(frame, pool=pool, min_side=5000, neighbors=1)
     assert np.array_equal(boxes, Haar(min_side=5000, neighbors=1)(frame).box)
 
 
 @pytest.mark.parametrize("how", [{"scale_factor": 1.0}, {"neighbors": 0}, {"min_side": 0}])
 def test_refused_searches(how: dict[str, Any]) -> None:
     with Workers(1, kind="threads") as pool, pytest.raises(InputError, match="above 1"):
-        detect_levels(build_frame(), pool=pool, **how)
+        detect_tiles(build_frame(), pool=pool, **how)

@@ -1,16 +1,17 @@
 """Viola-Jones detection over workers, with the boxes of one serial run.
 
-The unit of work is a level of the pyramid: all positions of one window size. Levels do not know of
-each other in OpenCV until their windows are grouped, which is done here once, at the end, over the
+The unit of work is a tile: some rows of window positions of one level of the pyramid. Tiles do not
+know of each other until their windows are grouped, which is done here once, at the end, over the
 windows of all levels in their serial order.
 
-Tiles of a frame are *not* cut, because they cannot give the same boxes: a level is the frame
-resized by a number that is not whole, so a tile's pixels would be resized from another origin; the
-step between windows is 2 pixels up to factor 2 and 1 above; and a window that fails at the first
-stage makes OpenCV skip the next one, so what is looked at depends on where the row began.
+A tile is cut from the level after the whole frame was resized to it, as OpenCV does, since a level
+is the frame resized by a number that is not whole. Levels from factor 2 on are searched whole:
+OpenCV moves their windows by 1 pixel instead of 2, what it looks at depends on where a row began,
+and a tile that is cut out has factor 1. They have a quarter of the frame's pixels or fewer.
 """
 
 import threading
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -22,13 +23,29 @@ from classpulse.lab.parallel.workers import Load, Workers
 from classpulse.vision.detect import load_cascade
 
 GROUP_EPS = 0.2  # of detectMultiScale, not to be set there
-Level = tuple[float, int, int]
-"""Scale factor, and the smallest and largest window side of a task."""
+TILE = 96  # rows of window positions, an even number: OpenCV looks at every other row
+CUT_TO = 2.0  # from this factor on OpenCV moves its windows by 1 pixel
+
+
+class Tile(NamedTuple):
+    """A task: rows `top` to `bottom` of window positions of the level with this window side.
+
+    `bottom` 0 is the whole level. `step` is the factor between levels, `factor` that of this one.
+    A window of 0 pixels stands for all sides from `least` on.
+    """
+
+    step: float
+    factor: float
+    window: int
+    least: int
+    top: int = 0
+    bottom: int = 0
+
 
 _own = threading.local()  # a cascade keeps state while it looks: one for each thread
 
 
-def detect_levels(
+def detect_tiles(
     frame: Frame,
     *,
     pool: Workers,
@@ -36,7 +53,9 @@ def detect_levels(
     neighbors: int = 5,
     min_side: int = 20,
 ) -> tuple[NDArray[np.float32], Load]:
-    """Faces as the detector `haar` finds them, in its order.
+    """Faces as the detector `haar` finds them, smallest windows first.
+
+    The order is the same for any workers; that of OpenCV depends on its threads.
 
     Args:
         scale_factor: step of the pyramid, above 1.
@@ -55,9 +74,9 @@ def detect_levels(
             f"{scale_factor}, {neighbors} and {min_side}"
         )
     grey = cv2.equalizeHist(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY))
-    levels = _levels(grey.shape[:2], scale_factor, min_side)
+    tiles = _cut_tiles(grey.shape[:2], scale_factor, min_side)
     with pool.share(grey) as shared:
-        found, load = pool.run(_search_level, levels, shared)
+        found, load = pool.run(_search_tile, tiles, shared)
     windows = [tuple(row) for part in found for row in part.tolist()]
     if not windows:
         return np.zeros((0, 4), np.float32), load
@@ -67,28 +86,55 @@ def detect_levels(
     return np.concatenate([corner, np.minimum(corner + extent, size)], axis=1), load
 
 
-def _levels(shape: tuple[int, int], factor: float, min_side: int) -> list[Level]:
-    """One task for each window size that OpenCV would search, smallest first."""
+def _cut_tiles(shape: tuple[int, int], step: float, min_side: int) -> list[Tile]:
+    """The tiles of each window size that OpenCV would search, smallest first, from the top."""
     side = load_cascade().getOriginalWindowSize()[0]
-    sides, scale = [], 1.0
-    while (window := round(side * scale)) <= min(shape):
-        sides.append(window)
-        scale *= factor
-    wanted = dict.fromkeys(window for window in sides if window >= min_side)
-    if sides and not wanted:  # then OpenCV takes the nearest size instead
-        return [(factor, min_side, 0)]
-    return [(factor, window, window) for window in wanted]
+    factors: dict[int, float] = {}
+    factor = 1.0
+    while (window := round(side * factor)) <= min(shape):
+        factors.setdefault(window, factor)
+        factor *= step
+    tiles = [
+        tile
+        for window, factor in factors.items()
+        if window >= min_side
+        for tile in _cut_level(Tile(step, factor, window, window), shape[0], side)
+    ]
+    if factors and not tiles:  # then OpenCV takes the nearest size instead
+        return [Tile(step, 1.0, 0, min_side)]
+    return tiles
 
 
-def _search_level(grey: NDArray[np.uint8], level: Level) -> NDArray[np.int32]:
-    """(m, 4) x, y, width, height of the windows that pass all stages."""
+def _cut_level(level: Tile, height: int, side: int) -> list[Tile]:
+    positions = round(height / level.factor) - side + 1
+    if level.factor >= CUT_TO or positions <= TILE:
+        return [level]
+    return [
+        level._replace(top=top, bottom=min(top + TILE, positions))
+        for top in range(0, positions, TILE)
+    ]
+
+
+def _search_tile(grey: NDArray[np.uint8], tile: Tile) -> NDArray[np.int32]:
+    """(m, 4) x, y, width, height of the windows that pass all stages, in pixels of the frame."""
     if not hasattr(_own, "cascade"):
         _own.cascade = load_cascade()
-    factor, low, high = level
-    found = _own.cascade.detectMultiScale(
-        grey, scaleFactor=factor, minNeighbors=0, minSize=(low, low), maxSize=(high, high)
-    )
-    windows = np.array(found, np.int32).reshape(-1, 4)
-    if high:  # ungrouped ones are cut at the border, those that are grouped are not
-        windows[:, 2:] = high
+    if not tile.bottom:
+        windows = _search(grey, tile.step, tile.least, tile.window)
+    else:
+        side = _own.cascade.getOriginalWindowSize()[0]
+        high, wide = (round(extent / tile.factor) for extent in grey.shape)
+        level = cv2.resize(grey, (wide, high), interpolation=cv2.INTER_LINEAR_EXACT)
+        windows = _search(level[tile.top : tile.bottom + side - 1], tile.step, side, side)  # type: ignore[arg-type]
+        windows[:, 1] += tile.top
+        windows[:, :2] = np.rint(windows[:, :2] * tile.factor)
+    if tile.window:  # ungrouped ones are cut at the border, those that are grouped are not
+        windows[:, 2:] = tile.window
     return windows
+
+
+def _search(grey: NDArray[np.uint8], step: float, low: int, high: int) -> NDArray[np.int32]:
+    found = _own.cascade.detectMultiScale(
+        grey, scaleFactor=step, minNeighbors=0, minSize=(low, low), maxSize=(high, high)
+    )
+    return np.array(found, np.int32).reshape(-1, 4)
