@@ -51,7 +51,9 @@ from classpulse.lab.train.sources import load_roles
 from classpulse.runtime.model import OnnxModel
 
 RESULTS = Path(__file__).parent / "results"
-NETWORK = "face-base"  # of the embedding
+NETWORKS = {"embedding": "face-base", "embedding of face-flagship": "face-flagship"}
+"""Kinds of features -> whose embedding."""
+KINDS = list(dict.fromkeys([*FEATURE_KINDS, *NETWORKS]))
 SPACE = FER2013_7
 REDUCTIONS = {
     "none": Choice("none", NoReduction()),
@@ -88,12 +90,15 @@ class Study:
         self.labels = {"train": train.labels[chosen], "test": test.labels}
 
     def recipe(self, kind: str, **changes: Any) -> ClassicRecipe:
-        features = Choice(kind, FEATURE_KINDS.get(kind)())
-        shell = ClassicRecipe(kind, "A study.", features=features, rows=self.rows)
+        name = "embedding" if kind in NETWORKS else kind
+        settings = {"model": NETWORKS[kind]} if kind in NETWORKS else {}
+        features = Choice(name, FEATURE_KINDS.get(name)(**settings))
+        shell = ClassicRecipe(name, "A study.", features=features, rows=self.rows)
         return replace(shell, **changes)
 
     def keep(self, name: str, measure: Callable[[], Any]) -> Any:
         """What was measured under this name, or is now."""
+        name = name.replace(" ", "-")
         path = self.folder / f"{name}.json"
         if not path.exists():
             save_text(json.dumps(measure(), indent=1), path)
@@ -148,7 +153,7 @@ def judge(study: Study, fitted: Fitted, rows: Rows, labels: Any) -> dict[str, An
 def compare_features(study: Study) -> list[dict[str, Any]]:
     """Every kind of features with every reduction; the price chosen by three folds at 64."""
     found = []
-    for kind in FEATURE_KINDS:
+    for kind in KINDS:
         train, test = (study.features(kind, part) for part in ("train", "test"))
 
         def choose(kind: str = kind, train: Rows = train) -> float:
@@ -167,7 +172,7 @@ def compare_features(study: Study) -> list[dict[str, Any]]:
 
             seconds = json.loads((study.folder / f"{kind}-test-seconds.json").read_text())
             row = {"features": kind, "reduction": name, "c": price, "feature_ms": seconds * 1e3}
-            found.append(row | study.keep(f"features-{kind}-{name.replace(' ', '-')}", measure))
+            found.append(row | study.keep(f"features-{kind}-{name}", measure))
     return found
 
 
@@ -341,14 +346,15 @@ def draw_map(study: Study, *, count: int = 1200) -> None:
     save_figure(sign_figure(figure, f"drawn: {origin_line(study.origin)}"), path)
 
 
-def judge_network(study: Study) -> dict[str, Any]:
-    """The last layer of the embedding's own network, on the pictures that machines are judged on.
+def judge_network(study: Study, network: str) -> dict[str, Any]:
+    """The last layer of an embedding's own network, on the pictures that machines are judged on.
 
     It sees them as they are; before the machines each is scaled to [0, 1].
     """
-    scores = predict_heads(OnnxModel(NETWORK), study.images["test"])["emotion"]
+    scores = predict_heads(OnnxModel(network), study.images["test"])["emotion"]
     found = evaluate_scores(scores, study.labels["test"])
     return {
+        "network": network,
         "n": found.n,
         "accuracy": [found.accuracy.value, found.accuracy.low, found.accuracy.high],
         "macro_f1": [found.macro_f1.value, found.macro_f1.low, found.macro_f1.high],
@@ -384,7 +390,10 @@ def run_study(study: Study) -> dict[str, Any]:
     results = {
         "rows": study.rows,
         "test": len(study.labels["test"]),
-        "network": study.keep("network", partial(judge_network, study)),
+        "networks": [
+            study.keep(f"network {network}", partial(judge_network, study, network))
+            for network in NETWORKS.values()
+        ],
         "features": table,
         "kernels": compare_kernels(study),
         "equation 24": [time_dimensions(study, k, prices[k]) for k in ("embedding", "pixels")],

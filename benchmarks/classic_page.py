@@ -1,42 +1,20 @@
 """The tables of docs/classic.md, from results/classic.json; `python benchmarks/classic.py`."""
 
-import re
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from measure import origin_line
+from pages import DOCS, fill_page, table
 
-from classpulse.core.files import save_text
-
-PAGE = Path(__file__).parents[1] / "docs" / "classic.md"
-END = "<!-- end -->"
 WIDTH = 150  # of the page
 Row = dict[str, Any]
 
 
 def write_tables(found: Row) -> Path:
-    """The page with its tables anew; what stands between them is written by hand."""
-    save_text(fill_page(PAGE.read_text(encoding="utf-8"), found), PAGE)
-    return PAGE
-
-
-def fill_page(text: str, found: Row) -> str:
-    """The text with what stands between `<!-- measured: NAME -->` and the next end replaced."""
-    for name, describe in TABLES.items():
-        start = f"<!-- measured: {name} -->"
-        pattern = re.compile(f"{re.escape(start)}.*?{re.escape(END)}", re.DOTALL)
-        text, count = pattern.subn(lambda _, s=start, d=describe: f"{s}\n{d(found)}\n{END}", text)
-        if count != 1:
-            raise SystemExit(f"{PAGE}: {count} places for '{name}', needs one: {start} ... {END}")
-    return text
-
-
-def _table(head: str, rows: Sequence[Sequence[Any]]) -> str:
-    names = head.split(" | ")
-    lines = [names, ["---"] * len(names), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines).replace(" --- ", "---")
+    """The page with its tables anew."""
+    return fill_page(DOCS / "classic.md", found, TABLES)
 
 
 def _interval(values: Sequence[float]) -> str:
@@ -71,15 +49,17 @@ def _features(found: Row) -> str:
         )
         for row in found["features"]
     ]
-    return _table(f"{head} | predict ms", rows)
+    return table(f"{head} | predict ms", rows)
 
 
 def _network(found: Row) -> str:
-    own = found["network"]
-    return (
-        f"`face-base` by itself, its own softmax on the same {own['n']:,} pictures, has "
-        f"{_interval(own['accuracy'])} and macro F1 {own['macro_f1'][0]:.3f}."
-    )
+    own = [
+        f"`{one['network']}` {_interval(one['accuracy'])} and macro F1 {one['macro_f1'][0]:.3f}"
+        for one in found["networks"]
+    ]
+    n = found["networks"][0]["n"]
+    text = f"The networks by themselves, their own softmax on the same {n:,} pictures: "
+    return textwrap.fill(text + "; ".join(own) + ".", WIDTH)
 
 
 def _kernels(found: Row) -> str:
@@ -95,9 +75,7 @@ def _kernels(found: Row) -> str:
         )
         for row in found["kernels"]
     ]
-    return _table(
-        "machine | accuracy | macro F1 | ECE | fit s | predict ms | support vectors", rows
-    )
+    return table("machine | accuracy | macro F1 | ECE | fit s | predict ms | support vectors", rows)
 
 
 def _dimensions(found: Row) -> str:
@@ -117,7 +95,7 @@ def _dimensions(found: Row) -> str:
         for row in kind["rows"]
     ]
     head = "features | d | d / D | predict time share | fit time share | predict ms | fit s"
-    return _table(f"{head} | support vectors | accuracy", rows)
+    return table(f"{head} | support vectors | accuracy", rows)
 
 
 def _noise(found: Row) -> str:
@@ -128,7 +106,7 @@ def _noise(found: Row) -> str:
             cells = [by_place.get((noise, sigma)) for sigma in (0.0, 0.5, 1.0)]
             said = ["not measured" if cell is None else f"{cell:.3f}" for cell in cells]
             rows.append((kind, f"{noise:g}", *said))
-    return _table("features | noise | no filter | sigma 0.5 | sigma 1", rows)
+    return table("features | noise | no filter | sigma 0.5 | sigma 1", rows)
 
 
 def _factors(found: Row) -> str:
@@ -144,7 +122,7 @@ def _factors(found: Row) -> str:
         for row in found["factors"]
     ]
     head = "reduction | accuracy | root mean square error of the picture | zeros in the parts"
-    return _table(f"{head} | fit s | predict ms", rows)
+    return table(f"{head} | fit s | predict ms", rows)
 
 
 TABLES: dict[str, Callable[[Row], str]] = {

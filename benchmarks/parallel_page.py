@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from measure import origin_line, sign_figure
+from pages import table
 
 from classpulse.core.errors import InputError
 from classpulse.core.files import save_text
@@ -119,9 +120,7 @@ def at_cores(case: dict[str, Any]) -> Scaling:
 
 
 def _table(head: str, rows: Iterable[Iterable[Any]]) -> str:
-    lines = [f"| {head} |", "|" + "---|" * (head.count("|") + 1)]
-    lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows]
-    return "\n".join(lines) + "\n\n"
+    return table(head, rows) + "\n\n"
 
 
 def _count(workers: int, cores: int) -> str:
@@ -154,8 +153,8 @@ def _summary(cases: dict[str, Any]) -> str:
         "out waiting, uneven work and what cores share, such as memory. *Balance* is the mean of "
         "the workers' busy seconds over the largest.\n\n"
     )
-    table = _table(f"{head} | balance | MB, serial / worker", rows)
-    return f"## Time and memory\n\n{text}{table}"
+    block = _table(f"{head} | balance | MB, serial / worker", rows)
+    return f"## Time and memory\n\n{text}{block}"
 
 
 def _facts(cases: dict[str, Any]) -> str:

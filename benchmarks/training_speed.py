@@ -1,28 +1,34 @@
-"""Training samples per second of three networks: our loop beside a plain PyTorch loop.
+"""Training samples per second of three networks: our loop beside plain PyTorch loops.
 
-python benchmarks/training_speed.py
+    python benchmarks/training_speed.py
+    python benchmarks/training_speed.py --page
 
-Both train the same network on the same random faces with the same optimizer, batch and loss, in
-turn; a pair of runs gives one ratio, the medians are written to results/training_speed.json. Our
-loop augments as the recipe's defaults say, mixes, steps the learning rate, masks missing labels
-and adds the penalty of the source; the plain one does none of that. `peak_mb` is of the process so
-far, `others` the share of the processors that other processes used meanwhile.
+All train the same network on the same random faces with the same optimizer, batch and loss, in
+turn; a round gives one ratio of each, medians are written to results/training_speed.json and to
+docs/training.md (`--page`: only that). Our loop augments as the recipe's defaults say, mixes, steps
+the learning rate, masks missing labels and adds the penalty of the source; the plain ones do none
+of that. `peak_mb` is of the process so far, `others` the share of the processors that other
+processes used meanwhile.
 """
 
 import argparse
 import json
 import resource
-import statistics
 import tempfile
+import textwrap
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from measure import Usage, describe_machine, others_share
+from measure import Usage, describe_machine, median_of, origin_line, others_share
+from pages import DOCS, fill_page, table
 from torch.nn import functional
 
 from classpulse.core.card import InputSpec
+from classpulse.core.files import save_text
 from classpulse.lab.models.registry import MODELS
 from classpulse.lab.recipe import Recipe, Schedule
 from classpulse.lab.train.kinds import Choice
@@ -30,7 +36,7 @@ from classpulse.lab.train.loop import Training, fit
 from classpulse.lab.train.run import build_network
 
 RESULT = Path(__file__).parent / "results" / "training_speed.json"
-SIDE, BATCH = 48, 64
+SIDE, BATCH, WIDTH = 48, 64, 140
 CASES: dict[str, dict[str, Any]] = {
     "cnn-1": {},
     "aieducation": {"channels": 16, "blocks": 4, "fc": 1, "kernel": 3},
@@ -69,60 +75,111 @@ def time_ours(recipe: Recipe, data: Training) -> float:
     return len(data.x) / spent
 
 
-def time_plain(recipe: Recipe, data: Training) -> float:
-    """Samples per second of the loop that a tutorial would write."""
-    network = build_network(recipe).train()
+def time_plain(
+    recipe: Recipe,
+    data: Training,
+    *,
+    last: bool = False,
+    half: bool = False,
+    compiled: bool = False,
+) -> float:
+    """Samples per second of the loop that a tutorial would write.
+
+    Args:
+        last: channels last in memory; half: bfloat16 autocast; compiled: by `torch.compile`, whose
+            own time does not count.
+    """
+    network, x = build_network(recipe).train(), data.x
+    if last:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        x = x.contiguous(memory_format=torch.channels_last)
+    forward = torch.compile(network) if compiled else network
     optimizer = torch.optim.AdamW(network.parameters())
-    start = time.perf_counter()
-    order = torch.randperm(len(data.x))
-    for rows in order.split(BATCH):
-        loss = functional.cross_entropy(
-            network(data.x[rows])["emotion"], data.targets["emotion"][rows]
-        )
+
+    def step(rows: torch.Tensor) -> None:
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+            logits = forward(x[rows])["emotion"]
+        loss = functional.cross_entropy(logits.float(), data.targets["emotion"][rows])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return len(data.x) / (time.perf_counter() - start)
+
+    order = torch.randperm(len(x))
+    step(order[:BATCH])  # compiles, and has the memory that later steps use again
+    start = time.perf_counter()
+    for rows in order.split(BATCH):
+        step(rows)
+    return len(x) / (time.perf_counter() - start)
+
+
+LOOPS: dict[str, Callable[[Recipe, Training], float]] = {
+    "ours": time_ours,
+    "plain": time_plain,
+    "plain, channels last": partial(time_plain, last=True),
+    "plain, bfloat16": partial(time_plain, half=True),
+    "plain, torch.compile": partial(time_plain, compiled=True),
+}
 
 
 def measure(kind: str, table: dict[str, Any], *, steps: int, runs: int) -> dict[str, Any]:
+    """Samples per second of each loop, and the ratio of each to the plain one."""
     recipe = build_recipe(kind, table)
     generator = torch.Generator().manual_seed(0)
     n = steps * BATCH
     x = torch.randn(n, recipe.input.channels, SIDE, SIDE, generator=generator)
     labels = torch.randint(0, 7, (n,), generator=generator)
     data = Training(x, {"emotion": functional.one_hot(labels, 7).float()})
-    time_plain(recipe, Training(x[: 2 * BATCH], {"emotion": data.targets["emotion"][: 2 * BATCH]}))
-    pairs = [(time_ours(recipe, data), time_plain(recipe, data)) for _ in range(runs)]
-    ours, plain = (round(statistics.median(values), 1) for values in zip(*pairs, strict=True))
-    ratios = [mine / other for mine, other in pairs]
+    rounds = [{name: run(recipe, data) for name, run in LOOPS.items()} for _ in range(runs)]
+    ratios = [{name: speed / one["plain"] for name, speed in one.items()} for one in rounds]
     return {
-        "ours_per_second": ours,
-        "plain_per_second": plain,
-        "ratio": round(statistics.median(ratios), 3),
-        "ratios": [round(r, 3) for r in ratios],
+        "per_second": median_of(rounds),
+        "ratio": median_of(ratios),
+        "ratios": [round(one["ours"], 3) for one in ratios],
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
+
+
+def describe_speeds(found: dict[str, Any]) -> str:
+    """The table of docs/training.md."""
+    rows = [
+        (
+            f"`{kind}`",
+            *(f"{found[kind]['per_second'][name]:.0f}" for name in LOOPS),
+            *(f"{found[kind]['ratio'][name]:.2f}" for name in LOOPS if name != "plain"),
+        )
+        for kind in CASES
+    ]
+    heads = [*LOOPS, *(f"{name} : plain" for name in LOOPS if name != "plain")]
+    text = (
+        f"Faces of {found['side']} x {found['side']} a second, batches of {found['batch']}, "
+        f"{found['threads']} threads, medians of {len(found['cnn-1']['ratios'])} rounds; "
+        f"{origin_line(found)}; torch {found['torch']}; others used {found['others']:.0%} of the "
+        "processors."
+    )
+    return textwrap.fill(text, WIDTH) + "\n\n" + table(" | ".join(["network", *heads]), rows)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=8, help="batches of 64 in a run")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--page", action="store_true", help="measure nothing")
     options = parser.parse_args()
-    start = Usage.now()
-    results: dict[str, Any] = describe_machine() | {
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "batch": BATCH,
-        "side": SIDE,
-    }
-    for kind, table in CASES.items():
-        results[kind] = measure(kind, table, steps=options.steps, runs=options.runs)
-        print(kind, results[kind])
-    results["others"] = others_share(start, Usage.now())
-    RESULT.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    print(RESULT)
+    if not options.page:
+        start = Usage.now()
+        results: dict[str, Any] = describe_machine() | {
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "batch": BATCH,
+            "side": SIDE,
+        }
+        for kind, settings in CASES.items():
+            results[kind] = measure(kind, settings, steps=options.steps, runs=options.runs)
+            print(kind, results[kind])
+        results["others"] = others_share(start, Usage.now())
+        save_text(json.dumps(results, indent=1) + "\n", RESULT)
+    found = json.loads(RESULT.read_text(encoding="utf-8"))
+    print(fill_page(DOCS / "training.md", found, {"speed": describe_speeds}))
 
 
 if __name__ == "__main__":
