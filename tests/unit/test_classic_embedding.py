@@ -24,14 +24,16 @@ def test_the_embedding_of_a_linear_network_is_its_input(tmp_path: Path) -> None:
     assert np.allclose(found, (PIXELS - SPEC.mean[0]) / SPEC.std[0], atol=1e-5)
 
 
-def test_the_shipped_heads_answer_from_the_embedding_as_the_network_does() -> None:
-    """Also where the network averages a face with its mirror image."""
-    card, _ = load_embedding("face-base")
+@pytest.mark.parametrize("model", ["face-base", "face-flagship"])
+def test_the_shipped_heads_answer_from_the_embedding_as_the_network_does(model: str) -> None:
+    """Also where the network averages a face with its mirror image, in two passes or in one."""
+    card, _ = load_embedding(model)
     pixels = PIXELS.astype(np.float32)
-    embedded = ArtefactEmbedding().fit_transform(pixels)
+    embedded = ArtefactEmbedding(model=model).fit_transform(pixels)
+    assert len(embedded) == len(pixels)
     batch = (pixels.reshape(-1, 1, 48, 48) - card.input.mean[0]) / card.input.std[0]
-    answers = OnnxModel("face-base").predict(batch.astype(np.float32))
-    weights = _constants(onnx.load(str(find_model("face-base") / "model.onnx")))
+    answers = OnnxModel(model).predict(batch.astype(np.float32))
+    weights = _constants(onnx.load(str(find_model(model) / "model.onnx")))
     for head in card.heads:
         kernel = weights[f"network.heads.{head.name}.weight"]
         logits = embedded @ kernel.T + weights[f"network.heads.{head.name}.bias"]

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from classpulse.core.card import InputSpec, ModelCard, load_card
 from classpulse.core.defaults import MODEL
@@ -21,6 +21,7 @@ EMBEDDING = "embedding"  # name of the output of an embedding graph
 LINEAR = ("Gemm", "MatMul")
 BATCH = 64
 Node = Any  # onnx.NodeProto
+Read = tuple[str, int]  # a tensor, and how many batches stand below each other in it
 
 
 class ArtefactEmbedding(PictureFeatures):
@@ -70,7 +71,9 @@ def cut_embedding(
 
     Going back from an output, the first layer with constant weights counts. Where one layer reads
     several tensors (a face and its mirror image), their mean is taken: what it makes of the mean is
-    the mean of what it makes of each. Tensors of different layers stand side by side.
+    the mean of what it makes of each. So it is where they stand below each other in one tensor,
+    which a Reshape to (copies, n, k) behind the layer tells. Tensors of different layers stand side
+    by side.
 
     Args:
         outputs: names of the outputs of its heads.
@@ -80,8 +83,8 @@ def cut_embedding(
         ModelError: an output does not come from a linear layer.
     """
     makers = {name: node for node in model.graph.node for name in node.output}
-    constants = {tensor.name for tensor in model.graph.initializer}
-    readers: dict[tuple[str, ...], list[str]] = {}  # tensors -> weights of the layers that read
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    readers: dict[tuple[Read, ...], list[str]] = {}  # tensors -> weights of the layers that read
     for output in outputs:
         layers = _last_layers(output, makers, constants)
         if not layers:
@@ -91,7 +94,7 @@ def cut_embedding(
         for weight, tensors in layers.items():
             readers.setdefault(tuple(sorted(tensors)), []).append(weight)
     ends = _join([*readers])
-    needed = _needed([*(name for group in readers for name in group), *keep], makers)
+    needed = _needed([*(name for group in readers for name, _ in group), *keep], makers)
     nodes = [node for node in model.graph.node if id(node) in needed]
     used = {name for node in nodes for name in node.input}
     graph = helper.make_graph(
@@ -115,26 +118,37 @@ def cut_embedding(
 
 
 def _last_layers(
-    output: str, makers: Mapping[str, Node], constants: set[str]
-) -> dict[str, set[str]]:
+    output: str, makers: Mapping[str, Node], constants: Mapping[str, onnx.TensorProto]
+) -> dict[str, set[Read]]:
     """Weight -> tensors that the last linear layers before an output multiply with it."""
-    found: dict[str, set[str]] = {}
-    waiting, seen = [output], set()
+    found: dict[str, set[Read]] = {}
+    waiting, seen = [(output, 1)], set()
     while waiting:
-        name = waiting.pop()
+        name, copies = waiting.pop()
         node = makers.get(name)
         if node is None or name in seen:
             continue
         seen.add(name)
         weight = _weight_of(node, makers, constants)
         if weight is None:
-            waiting.extend(node.input)
+            copies *= _copies_in(node, constants)
+            waiting.extend((source, copies) for source in node.input)
         else:
-            found.setdefault(weight, set()).add(node.input[0])
+            found.setdefault(weight, set()).add((node.input[0], copies))
     return found
 
 
-def _weight_of(node: Node, makers: Mapping[str, Node], constants: set[str]) -> str | None:
+def _copies_in(node: Node, constants: Mapping[str, onnx.TensorProto]) -> int:
+    """Batches that a Reshape from (copies * n, k) to (copies, n, k) takes apart; else 1."""
+    if node.op_type != "Reshape" or node.input[1] not in constants:
+        return 1
+    shape = numpy_helper.to_array(constants[node.input[1]])
+    return int(shape[0]) if len(shape) == 3 and shape[0] > 0 else 1
+
+
+def _weight_of(
+    node: Node, makers: Mapping[str, Node], constants: Mapping[str, onnx.TensorProto]
+) -> str | None:
     """The constant that a linear layer multiplies with; behind a Cast where it is float16."""
     if node.op_type not in LINEAR:
         return None
@@ -145,10 +159,17 @@ def _weight_of(node: Node, makers: Mapping[str, Node], constants: set[str]) -> s
     return name if name in constants else None
 
 
-def _join(groups: Sequence[tuple[str, ...]]) -> list[Node]:
-    """Nodes that average each group of tensors (n, d) and put the means side by side."""
-    means = [f"{EMBEDDING}_{i}" for i in range(len(groups))]
-    nodes = [helper.make_node("Mean", group, [m]) for group, m in zip(groups, means, strict=True)]
+def _join(groups: Sequence[tuple[Read, ...]]) -> list[Node]:
+    """Nodes that average each group of tensors and put the means (n, d) side by side."""
+    nodes, means = [], [f"{EMBEDDING}_{i}" for i in range(len(groups))]
+    for group, mean in zip(groups, means, strict=True):
+        parts = []
+        for k, (name, copies) in enumerate(group):
+            own = [f"{mean}_{k}_{copy}" for copy in range(copies)] if copies > 1 else [name]
+            if copies > 1:
+                nodes.append(helper.make_node("Split", [name], own, axis=0, num_outputs=copies))
+            parts += own
+        nodes.append(helper.make_node("Mean", parts, [mean]))
     return [*nodes, helper.make_node("Concat", means, [EMBEDDING], axis=1)]
 
 
