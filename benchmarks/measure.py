@@ -1,12 +1,12 @@
 """What the benchmarks share: clocks, memory, medians, who else computed, and where it was."""
 
+import functools
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,7 +55,8 @@ class Usage:
 
     Args:
         all: of all processes of the machine, those of other machines on its cores (steal) too.
-        own: of this process and of its children that have ended.
+        own: of this process and of all that descend from it, ended or not; those that another of
+            them started (multiprocessing's fork server) are known by what it has waited for.
     """
 
     all: float
@@ -66,9 +67,26 @@ class Usage:
     def now(cls) -> Self:
         ticks = [int(x) for x in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
         busy = sum(x for i, x in enumerate(ticks[:COUNTED]) if i not in IDLE_COLUMNS)
-        who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-        own = sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, who))
-        return cls(busy / os.sysconf("SC_CLK_TCK"), own, time.perf_counter())
+        hertz = os.sysconf("SC_CLK_TCK")
+        return cls(busy / hertz, sum(_family_ticks()) / hertz, time.perf_counter())
+
+
+def _family_ticks() -> Iterator[int]:
+    """Of this process and each that descends from it: its own time and that of ended children."""
+    parents, ticks = {}, {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()  # names may have blanks
+        except OSError:  # it ended meanwhile
+            continue
+        pid = int(path.parent.name)
+        parents[pid], ticks[pid] = int(fields[1]), sum(map(int, fields[11:15]))
+    for pid, used in ticks.items():
+        one = pid
+        while one not in (os.getpid(), 0):
+            one = parents.get(one, 0)
+        if one:
+            yield used
 
 
 def others_share(start: Usage, end: Usage, *, cores: int | None = None) -> float:
@@ -85,10 +103,6 @@ def describe_machine() -> dict[str, Any]:
     """Where and when: date, machine, commit, and what else computed in the minute before."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     processor = next((x.split(":")[1].strip() for x in lines if "model name" in x), "?")
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent,
-        stdout=subprocess.PIPE, text=True, check=False,
-    ).stdout.strip()  # fmt: skip
     load = os.getloadavg()[0]
     return {
         "machine": f"{os.cpu_count()} x {processor}",
@@ -98,8 +112,17 @@ def describe_machine() -> dict[str, Any]:
         "busy": load > 0.5,
         "python": platform.python_version(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "commit": commit,
+        "commit": _commit(),
     }
+
+
+@functools.cache
+def _commit() -> str:
+    """Of the source tree as the program began: what it writes itself makes no tree dirty."""
+    return subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent,
+        stdout=subprocess.PIPE, text=True, check=False,
+    ).stdout.strip()  # fmt: skip
 
 
 def origin_of(found: Mapping[str, Any]) -> dict[str, str]:

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 from measure import FER, Usage, describe_machine, others_share
-from parallel_cases import CASES, RUNS, Case, Outcome, build_rows
+from parallel_cases import CASES, CORES, RUNS, Case, Outcome, build_rows
 from parallel_page import write_page
 
 from classpulse.lab.parallel.process import peak_mb, single_thread
@@ -97,9 +97,11 @@ def measure_case(
                 other.run(time_serial, [(name, base, how)])
                 seen = other.run(time_serial, [(name, rows[-1]["size"], how)] * runs)[0]
             beside[how] = statistics.median(seconds for seconds, *_ in seen)
+        copies = _time_copies(name, rows[-1]["size"])
     return {
         "title": case.title,
         "unit": case.unit,
+        "copies": {"workers": CORES, "seconds": copies},
         "kind": case.kind,
         "base": base,
         "runs": runs if case.repeat else 1,
@@ -107,6 +109,18 @@ def measure_case(
         "facts": facts,
         "beside": beside,
     }
+
+
+def _time_copies(name: str, size: int) -> float:
+    """Seconds of the serial work while as many copies of it run as there are cores.
+
+    They share nothing but the machine, so no way to share out the work can be more efficient than
+    the serial seconds over these.
+    """
+    with Workers(CORES) as pool:
+        for _ in range(2):  # the first time is for imports
+            seen = pool.run(time_serial, [(name, size, "serial")] * CORES)[0]
+    return statistics.median(seconds for seconds, *_ in seen)
 
 
 def _compare(case: Case, data: Any, pool: Workers) -> dict[str, Any]:

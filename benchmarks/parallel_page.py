@@ -123,6 +123,15 @@ def _table(head: str, rows: Iterable[Iterable[Any]]) -> str:
     return table(head, rows) + "\n\n"
 
 
+def _ceiling(case: dict[str, Any], row: dict[str, Any]) -> str:
+    """Efficiency of copies of the serial program, where that was measured."""
+    copies = case.get("copies")
+    largest = row["size"] == max(one["size"] for one in case["rows"])
+    if not copies or not largest or row["workers"] != copies["workers"]:
+        return ""
+    return f"{row['serial'] / copies['seconds']:.2f}"
+
+
 def _count(workers: int, cores: int) -> str:
     return f"{workers}{'*' if workers > cores else ''}"
 
@@ -139,6 +148,7 @@ def _summary(cases: dict[str, Any]) -> str:
             f"{run.speedup:.2f}",
             f"{run.efficiency:.2f}",
             f"{row['idle_speedup'] / run.workers:.2f}",
+            _ceiling(case, row),
             "" if row["balance"] is None else f"{row['balance']:.2f}",
             f"{row['serial_mb']} / {row['peak_mb'] or ''}",
         )
@@ -153,7 +163,7 @@ def _summary(cases: dict[str, Any]) -> str:
         "out waiting, uneven work and what cores share, such as memory. *Balance* is the mean of "
         "the workers' busy seconds over the largest.\n\n"
     )
-    block = _table(f"{head} | balance | MB, serial / worker", rows)
+    block = _table(f"{head} | of copies | balance | MB, serial / worker", rows)
     return f"## Time and memory\n\n{text}{block}"
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from measure import (  # noqa: E402
     others_share,
     sign_figure,
 )
+from pages import fill_text  # noqa: E402
 
 from classpulse.lab.evaluate.figures import build_axes, render_svg  # noqa: E402
 
@@ -73,6 +75,16 @@ def test_children_that_have_ended_are_our_own() -> None:
     assert 0 <= others_share(start, end) <= 1
 
 
+@pytest.mark.skipif(not Path("/proc/stat").is_file(), reason="Linux tells it")
+def test_what_a_fork_server_started_is_our_own() -> None:
+    """Trainings start their workers so, and they are no children of this process."""
+    start = Usage.now()
+    worker = get_context("forkserver").Process(target=sum, args=(range(3 * 10**7),))
+    worker.start()
+    worker.join()
+    assert Usage.now().own - start.own > 0.1
+
+
 def test_the_page_on_the_parallel_schemes_is_that_of_its_results() -> None:
     found = json.loads((RESULTS / "parallel.json").read_text(encoding="utf-8"))
     assert parallel_page.describe_page(found) == (ROOT / "docs" / "parallel.md").read_text("utf-8")
@@ -92,9 +104,9 @@ def test_defaults_are_the_sizes_of_the_page() -> None:
 def test_the_tables_of_the_classical_pipeline_are_those_of_its_results() -> None:
     found = json.loads((RESULTS / "classic.json").read_text(encoding="utf-8"))
     page = (ROOT / "docs" / "classic.md").read_text(encoding="utf-8")
-    assert classic_page.fill_page(page, found) == page
+    assert fill_text(page, found, classic_page.TABLES) == page
     with pytest.raises(SystemExit, match="0 places for 'origin'"):
-        classic_page.fill_page("no marks", found)
+        fill_text("no marks", found, classic_page.TABLES)
 
 
 def test_one_against_rest_is_compared_with_that_of_scikit_learn() -> None:

@@ -98,7 +98,8 @@ class Recipe:
         network: kind in `MODELS` and its settings.
         optimizer, rate, loss: kinds in `OPTIMIZERS`, `SCHEDULES` and `LOSSES`, with settings.
         teach: models that give part of every target; None for labels alone.
-        start: folder of a run whose best weights this one begins with; None for the network's own.
+        start: folder of a run whose best weights this one begins with, or an artefact, shipped or
+            in a folder; None for the network's own.
         sharpness: sharpness-aware steps; None for plain ones.
         schedule, averaging, stopping, augment: see there.
         claims: numbers reached with it.

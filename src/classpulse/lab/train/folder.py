@@ -5,8 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from classpulse.core.card import ModelCard
 from classpulse.core.errors import InputError
-from classpulse.lab.recipe import Recipe, changed_keys, recipe_table
+from classpulse.core.text_card import load_any_card
+from classpulse.lab.recipe import Recipe, changed_keys, load_recipe, recipe_table
+from classpulse.lab.recipe_file import recipe_names
+from classpulse.runtime.model import find_model, shipped_models
 
 CHECKPOINT, BEST, RESOLVED = "checkpoint.pt", "best.pt", "recipe.json"
 
@@ -53,7 +57,7 @@ def check_start(start: str | None, table: Mapping[str, Any], *, held: Sequence[s
     """Refuse weights that may have learned from what this run is judged on.
 
     Args:
-        start: folder of the run whose weights this one begins with; none if empty.
+        start: the run or artefact whose weights this one begins with; none if empty.
         table: this recipe as plain values.
         held: keys, as ``data.split``, that decide what is held out: both runs must agree in them.
 
@@ -62,13 +66,7 @@ def check_start(start: str | None, table: Mapping[str, Any], *, held: Sequence[s
     """
     if not start:
         return
-    path = Path(start) / RESOLVED
-    try:
-        other = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise InputError(
-            f"start = '{start}': {path} cannot be read, so nobody knows what that run learned from"
-        ) from None
+    other = _artefact_table(start) if is_artefact(start) else _run_table(start)
     now = json.loads(json.dumps(table))
     differ = [key for key in held if _at(other, key) != _at(now, key)]
     if differ:
@@ -76,6 +74,35 @@ def check_start(start: str | None, table: Mapping[str, Any], *, held: Sequence[s
             f"start = '{start}' was held out of other rows ({', '.join(differ)}): it may have "
             "learned from what this recipe is judged on; give both the same"
         )
+
+
+def is_artefact(start: str) -> bool:
+    """Whether weights to begin with are an artefact, shipped or in a folder, and not a run."""
+    return start in shipped_models() or (Path(start) / "card.json").is_file()
+
+
+def _run_table(start: str) -> Mapping[str, Any]:
+    path = Path(start) / RESOLVED
+    try:
+        table: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise InputError(
+            f"start = '{start}': {path} cannot be read, so nobody knows what that run learned from"
+        ) from None
+    return table
+
+
+def _artefact_table(start: str) -> Mapping[str, Any]:
+    """Of the shipped recipe that the card names."""
+    card = load_any_card(find_model(start) / "card.json")
+    if not isinstance(card, ModelCard):
+        raise InputError(f"start = '{start}' reads texts: give the folder of a run")
+    if card.recipe not in recipe_names():
+        raise InputError(
+            f"start = '{start}' was trained by '{card.recipe}', which is not shipped, so nobody "
+            "knows what it learned from: give the folder of its run"
+        )
+    return recipe_table(load_recipe(card.recipe))
 
 
 def _at(table: Mapping[str, Any], key: str) -> Any:

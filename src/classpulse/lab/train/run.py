@@ -21,11 +21,19 @@ from classpulse.lab.evaluate.resample import accuracy_of, count_confusion, macro
 from classpulse.lab.models.base import FaceModel
 from classpulse.lab.models.files import describe_file
 from classpulse.lab.models.registry import build_model
+from classpulse.lab.models.restore import load_artefact
 from classpulse.lab.recipe import Recipe, recipe_table
 from classpulse.lab.train.augment import shrink
 from classpulse.lab.train.checkpoint import load_weights, save_state
 from classpulse.lab.train.epoch import EpochResult, Resumed
-from classpulse.lab.train.folder import BEST, CHECKPOINT, RESOLVED, check_run, check_start
+from classpulse.lab.train.folder import (
+    BEST,
+    CHECKPOINT,
+    RESOLVED,
+    check_run,
+    check_start,
+    is_artefact,
+)
 from classpulse.lab.train.kinds import Choice
 from classpulse.lab.train.logs import (
     LOG,
@@ -44,6 +52,7 @@ from classpulse.lab.train.parallel.settings import Parallel, own_rank
 from classpulse.lab.train.sources import FaceParts, load_parts
 from classpulse.lab.train.targets import HEAD_SPACES, hard_labels, soft_targets
 from classpulse.lab.train.teach import ask_teachers, blend_targets
+from classpulse.runtime.model import find_model
 from classpulse.vision.image import prepare
 
 logger = logging.getLogger(__name__)
@@ -235,7 +244,8 @@ def build_network(recipe: Recipe) -> FaceModel:
 
     Raises:
         InputError: the run it starts from has no `best.pt`, or it is of another network.
-        ModelError: a file of pretrained weights that the settings name is missing or damaged.
+        ModelError: a file of pretrained weights that the settings name is missing or damaged, or
+            the artefact it starts from is of another network.
     """
     model = build_model(
         recipe.network.kind,
@@ -246,10 +256,19 @@ def build_network(recipe: Recipe) -> FaceModel:
         side=recipe.input.height,
     )
     if recipe.start:
-        weights = Path(recipe.start) / BEST
-        load_weights(model, weights)
-        model.origin = f"run {Path(recipe.start).name}, {describe_file(weights)}"
+        _begin_with(model, recipe.start)
     return model
+
+
+def _begin_with(model: FaceModel, start: str) -> None:
+    if is_artefact(start):
+        folder = find_model(start)
+        load_artefact(model, folder)
+        model.origin = f"artefact {folder.name}, {describe_file(folder / 'model.onnx')}"
+        return
+    weights = Path(start) / BEST
+    load_weights(model, weights)
+    model.origin = f"run {Path(start).name}, {describe_file(weights)}"
 
 
 def self_contained(recipe: Recipe) -> Recipe:

@@ -1,0 +1,87 @@
+"""A trained network back from its artefact, to be trained further where its run is gone.
+
+The exporter folds each normalization into the convolution before it. What is left of it, a shift,
+goes into an `AdoptedNorm`, which becomes an ordinary normalization with the first training batch.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from classpulse.core.errors import ModelError
+from classpulse.lab.models.adopted import AdoptedNorm
+from classpulse.lab.models.base import FaceModel
+
+PREFIX, HALF, FOLDED = "network.", "_half", "_bias"  # of names in the graphs that we export
+
+
+def load_artefact(model: FaceModel, folder: Path) -> None:
+    """Fill a network with the weights of an artefact of ours, rounded as they are stored.
+
+    Args:
+        model: of the artefact's recipe: its kind, settings and heads.
+        folder: with a `model.onnx` in float32 or float16.
+
+    Raises:
+        ModelError: the artefact is of another network, its weights are integers, or its
+            normalizations were folded and those of the network cannot take that over.
+    """
+    arrays = _read_arrays(folder / "model.onnx")
+    filled = dict(_match(model, arrays))
+    state = {name: values for name, values in model.state_dict().items() if _is_weight(name)}
+    wrong = [
+        name
+        for name, values in state.items()
+        if name not in filled or filled[name].shape != values.shape
+    ]
+    if wrong:
+        raise ModelError(
+            f"{folder} cannot be trained further as this network: {len(wrong)} of {len(state)} "
+            f"weights are missing or of another shape, the first is {wrong[0]}; give the artefact "
+            "of a recipe with the same [network] and heads, in float32 or float16"
+        )
+    model.load_state_dict(filled, strict=False)
+    for norm, _ in _folded(model, arrays):
+        norm.adopt()
+
+
+def _read_arrays(path: Path) -> dict[str, Tensor]:
+    """Name in the network -> values; what the exporter added has names of its own."""
+    return {
+        tensor.name.removeprefix(PREFIX).removesuffix(HALF): torch.from_numpy(
+            numpy_helper.to_array(tensor).astype("float32")
+        )
+        for tensor in onnx.load(str(path)).graph.initializer
+        if tensor.name.startswith(PREFIX)
+    }
+
+
+def _match(model: FaceModel, arrays: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    names = {module: name for name, module in model.named_modules()}
+    yield from ((name, arrays[name]) for name in model.state_dict() if name in arrays)
+    for norm, shift in _folded(model, arrays):
+        name = names[norm]
+        yield f"{name}.weight", torch.ones_like(shift)
+        yield f"{name}.bias", shift
+        yield f"{name}.running_mean", torch.zeros_like(shift)
+        yield f"{name}.running_var", torch.ones_like(shift) - norm.eps
+
+
+def _folded(model: FaceModel, arrays: dict[str, Tensor]) -> Iterator[tuple[AdoptedNorm, Tensor]]:
+    """Normalizations whose parameters are not there, with the shift that stands in their place."""
+    before = ""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d):
+            before = name
+        elif isinstance(module, AdoptedNorm) and f"{name}.weight" not in arrays:
+            shift = arrays.get(f"{before}.weight{FOLDED}")
+            if shift is not None:
+                yield module, shift
+
+
+def _is_weight(name: str) -> bool:
+    return not name.endswith(("num_batches_tracked", ".adopted"))

@@ -1,0 +1,82 @@
+"""A network whose run is gone is trained further from its artefact."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+from builders import SPEC, build_card
+
+torch = pytest.importorskip("torch")
+
+from classpulse.core.card import save_card  # noqa: E402
+from classpulse.core.errors import InputError, ModelError  # noqa: E402
+from classpulse.lab.export import noise_faces  # noqa: E402
+from classpulse.lab.models.adopted import AdoptedNorm  # noqa: E402
+from classpulse.lab.models.mobilenet import MobileNetSettings  # noqa: E402
+from classpulse.lab.models.residual import ResidualSettings  # noqa: E402
+from classpulse.lab.models.restore import load_artefact  # noqa: E402
+from classpulse.lab.recipe import DataSpec, Recipe, load_recipe  # noqa: E402
+from classpulse.lab.train.folder import check_start  # noqa: E402
+from classpulse.lab.train.kinds import Choice  # noqa: E402
+from classpulse.lab.train.run import build_network, predict_logits, train_parts  # noqa: E402
+from classpulse.lab.train.sources import FaceParts  # noqa: E402
+from classpulse.runtime.model import OnnxModel, find_model  # noqa: E402
+
+
+def flagship(**changes: object) -> Recipe:
+    """The recipe as it would go on from what is shipped."""
+    recipe = replace(load_recipe("face-flagship"), start="face-flagship", teach=None)
+    settings = replace(recipe.network.settings, weights="")
+    return replace(recipe, network=Choice("mobilenet-v1", settings), **changes)
+
+
+def test_the_shipped_network_answers_as_its_artefact() -> None:
+    recipe = flagship()
+    network, model = build_network(recipe), OnnxModel("face-flagship")
+    faces = noise_faces(recipe.input)
+    logits = predict_logits(network, torch.from_numpy(faces), flip=True)
+    answers = model.predict(faces)
+    for head in model.card.heads:
+        probs = torch.softmax(logits[head.name] / head.temperature, dim=1).numpy()
+        assert np.allclose(probs, answers[head.name].probs, atol=1e-4)
+    assert network.origin.startswith("artefact face-flagship, model.onnx (sha256 ")
+
+
+def test_its_norms_take_over_in_the_first_training_batch() -> None:
+    network = build_network(flagship())
+    faces = torch.from_numpy(noise_faces(SPEC)).repeat(4, 1, 1, 1)
+    before = predict_logits(network, faces, flip=False)["emotion"]
+    norms = [m for m in network.modules() if isinstance(m, AdoptedNorm)]
+    assert norms and not any(bool(norm.adopted) for norm in norms)
+    with torch.no_grad():
+        network.train()(faces)
+    assert all(bool(norm.adopted) for norm in norms)
+    after = predict_logits(network, faces, flip=False)["emotion"]
+    assert torch.allclose(before, after, atol=1e-2)
+
+
+def test_another_network_is_refused() -> None:
+    small = MobileNetSettings(outputs=(8, 16), strides=(1, 2), stem=4)
+    recipe = replace(flagship(), network=Choice("mobilenet-v1", small))
+    with pytest.raises(ModelError, match=r"\d+ of \d+ weights are missing or of another shape"):
+        build_network(recipe)
+    plain = Recipe(
+        "r", "r", {"emotion": 1.0}, SPEC, network=Choice("residual-se", ResidualSettings())
+    )
+    with pytest.raises(ModelError, match="cannot be trained further as this network"):
+        load_artefact(build_network(plain), find_model("face-flagship"))
+
+
+def test_what_an_artefact_learned_from_must_be_known(tmp_path: Path) -> None:
+    recipe = flagship()
+    check_start("face-flagship", {"data": {"split": "official"}}, held=["data.split"])
+    other = replace(recipe, data=DataSpec(split="aieducation"))
+    with pytest.raises(InputError, match=r"held out of other rows \(data\.split"):
+        next(train_parts(other, cast(FaceParts, None), out=tmp_path / "run", resume=False))
+    save_card(replace(build_card(), recipe="own"), tmp_path / "card.json")
+    with pytest.raises(InputError, match="trained by 'own', which is not shipped"):
+        check_start(str(tmp_path), {}, held=["data.split"])
+    with pytest.raises(InputError, match="reads texts"):
+        check_start("text-emotion", {}, held=["data.split"])
