@@ -114,8 +114,7 @@ def measure_case(
 def _time_copies(name: str, size: int) -> float:
     """Seconds of the serial work while as many copies of it run as there are cores.
 
-    They share nothing but the machine, so no way to share out the work can be more efficient than
-    the serial seconds over these.
+    They share nothing but the machine: what they take longer is lost to memory and caches.
     """
     with Workers(CORES) as pool:
         for _ in range(2):  # the first time is for imports

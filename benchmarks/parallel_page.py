@@ -160,8 +160,10 @@ def _summary(cases: dict[str, Any]) -> str:
     text = (
         "*By processor* is an estimate of the efficiency on idle cores: processor time of the "
         "serial run over that of the main process and of a worker, if all do as much. It leaves "
-        "out waiting, uneven work and what cores share, such as memory. *Balance* is the mean of "
-        "the workers' busy seconds over the largest.\n\n"
+        "out waiting, uneven work and what cores share, such as memory. *Of copies*: serial "
+        "seconds over those of as many copies of the serial program at once as there are cores. "
+        "They share nothing but the machine: what they lose is lost to memory and caches; "
+        "measured once. *Balance* is the mean of the workers' busy seconds over the largest.\n\n"
     )
     block = _table(f"{head} | of copies | balance | MB, serial / worker", rows)
     return f"## Time and memory\n\n{text}{block}"

@@ -109,6 +109,14 @@ def test_the_tables_of_the_classical_pipeline_are_those_of_its_results() -> None
         fill_text("no marks", found, classic_page.TABLES)
 
 
+def test_the_table_of_training_speed_is_that_of_its_results() -> None:
+    import training_speed
+
+    found = json.loads(training_speed.RESULT.read_text(encoding="utf-8"))
+    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    assert fill_text(page, found, {"speed": training_speed.describe_speeds}) == page
+
+
 def test_one_against_rest_is_compared_with_that_of_scikit_learn() -> None:
     import numpy as np
     from parallel_cases import rest_serial, same_machine, svc_serial

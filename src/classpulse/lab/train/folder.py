@@ -77,8 +77,10 @@ def check_start(start: str | None, table: Mapping[str, Any], *, held: Sequence[s
 
 
 def is_artefact(start: str) -> bool:
-    """Whether weights to begin with are an artefact, shipped or in a folder, and not a run."""
-    return start in shipped_models() or (Path(start) / "card.json").is_file()
+    """Whether weights to begin with are an artefact; a run that was published in place is a run."""
+    folder = Path(start)
+    published = start in shipped_models() or (folder / "card.json").is_file()
+    return published and not (folder / BEST).exists()
 
 
 def _run_table(start: str) -> Mapping[str, Any]:
