@@ -90,8 +90,9 @@ class Study:
         self.labels = {"train": train.labels[chosen], "test": test.labels}
 
     def recipe(self, kind: str, **changes: Any) -> ClassicRecipe:
-        name = "embedding" if kind in NETWORKS else kind
-        settings = {"model": NETWORKS[kind]} if kind in NETWORKS else {}
+        name, settings = (
+            ("embedding", {"model": NETWORKS[kind]}) if kind in NETWORKS else (kind, {})
+        )
         features = Choice(name, FEATURE_KINDS.get(name)(**settings))
         shell = ClassicRecipe(name, "A study.", features=features, rows=self.rows)
         return replace(shell, **changes)

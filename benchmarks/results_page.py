@@ -6,6 +6,8 @@ python benchmarks/results_page.py
 from collections.abc import Iterable
 from pathlib import Path
 
+from pages import table
+
 from classpulse.lab.book import AnyRecipe, open_recipe
 from classpulse.lab.claims import Claim, pick_claim
 from classpulse.lab.recipe import Recipe
@@ -14,8 +16,8 @@ from classpulse.lab.text.recipe import TextRecipe
 
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"
 HEAD = (
-    "| recipe | what | epochs | source | ours | macro F1, source | macro F1, ours | also | minutes "
-    "| seed |"
+    "recipe | what | epochs | source | ours | macro F1, source | macro F1, ours | also | minutes "
+    "| seed"
 )
 
 INTRO = """# Results of the recipes
@@ -64,8 +66,7 @@ def page() -> str:
     grouped = _group(recipe_names())
     for prefix, title, text in SECTIONS:
         recipes = [open_recipe(name) for name in grouped[prefix]]
-        lines += [f"## {title}", "", text, "", HEAD, "|" + "---|" * HEAD.count(" | ") + "---|"]
-        lines += [_row(recipe) for recipe in recipes]
+        lines += [f"## {title}", "", text, "", table(HEAD, map(_row, recipes))]
         lines += ["", *_notes(recipes), ""]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -79,10 +80,10 @@ def _group(names: Iterable[str]) -> dict[str, list[str]]:
     return found
 
 
-def _row(recipe: AnyRecipe) -> str:
+def _row(recipe: AnyRecipe) -> list[str]:
     source, ours = (pick_claim(recipe.claims, by) for by in ("source", "ours"))
     f1 = [pick_claim(recipe.claims, by, metric="macro_f1") for by in ("source", "ours")]
-    cells = [
+    return [
         f"`{recipe.name}`",
         recipe.summary,
         str(recipe.schedule.epochs) if isinstance(recipe, Recipe | TextRecipe) else "",
@@ -93,7 +94,6 @@ def _row(recipe: AnyRecipe) -> str:
         _minutes(recipe.name, ours) if ours else "",
         ", ".join(map(str, ours.seeds)) if ours else "",
     ]
-    return "| " + " | ".join(cells) + " |"
 
 
 def _minutes(name: str, claim: Claim) -> str:

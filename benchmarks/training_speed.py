@@ -44,7 +44,7 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-def build_recipe(kind: str, table: dict[str, Any]) -> Recipe:
+def build_recipe(kind: str, settings: dict[str, Any]) -> Recipe:
     """One epoch of the network on 48-pixel faces, everything else as a recipe has it by default."""
     model = MODELS.get(kind)
     channels = model.channels
@@ -54,7 +54,7 @@ def build_recipe(kind: str, table: dict[str, Any]) -> Recipe:
         summary="benchmark",
         heads={"emotion": 1.0},
         input=spec,
-        network=Choice(kind, model.parse(table)),
+        network=Choice(kind, model.parse(settings)),
         schedule=Schedule(sides=((1, SIDE),), batch=BATCH),
     )
 
@@ -118,9 +118,9 @@ LOOPS: dict[str, Callable[[Recipe, Training], float]] = {
 }
 
 
-def measure(kind: str, table: dict[str, Any], *, steps: int, runs: int) -> dict[str, Any]:
+def measure(kind: str, settings: dict[str, Any], *, steps: int, runs: int) -> dict[str, Any]:
     """Samples per second of each loop, and the ratio of each to the plain one."""
-    recipe = build_recipe(kind, table)
+    recipe = build_recipe(kind, settings)
     generator = torch.Generator().manual_seed(0)
     n = steps * BATCH
     x = torch.randn(n, recipe.input.channels, SIDE, SIDE, generator=generator)

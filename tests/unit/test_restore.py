@@ -69,6 +69,16 @@ def test_another_network_is_refused() -> None:
         load_artefact(build_network(plain), find_model("face-flagship"))
 
 
+@pytest.mark.parametrize("damage", [b"no graph", None], ids=["damaged", "missing"])
+def test_a_damaged_artefact_is_one_error(damage: bytes | None, tmp_path: Path) -> None:
+    shipped = find_model("face-flagship")
+    (tmp_path / "card.json").write_bytes((shipped / "card.json").read_bytes())
+    if damage is not None:
+        (tmp_path / "model.onnx").write_bytes(damage)
+    with pytest.raises(ModelError, match=r"model\.onnx"):
+        build_network(replace(flagship(), start=str(tmp_path)))
+
+
 def test_what_an_artefact_learned_from_must_be_known(tmp_path: Path) -> None:
     recipe = flagship()
     check_start("face-flagship", {"data": {"split": "official"}}, held=["data.split"])

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from classpulse.core.errors import ModelError
 from classpulse.lab.models.adopted import AdoptedNorm
 from classpulse.lab.models.base import FaceModel
+from classpulse.runtime.model import OnnxModel
 
 PREFIX, HALF, FOLDED = "network.", "_half", "_bias"  # of names in the graphs that we export
 
@@ -27,9 +28,10 @@ def load_artefact(model: FaceModel, folder: Path) -> None:
         folder: with a `model.onnx` in float32 or float16.
 
     Raises:
-        ModelError: the artefact is of another network, its weights are integers, or its
+        ModelError: the artefact is damaged or of another network, its weights are integers, or its
             normalizations were folded and those of the network cannot take that over.
     """
+    OnnxModel(str(folder))  # refuses a file that is not the card's
     arrays = _read_arrays(folder / "model.onnx")
     filled = dict(_match(model, arrays))
     state = {name: values for name, values in model.state_dict().items() if _is_weight(name)}

@@ -88,7 +88,7 @@ def detect_tiles(
 
 def _cut_tiles(shape: tuple[int, int], step: float, min_side: int) -> list[Tile]:
     """The tiles of each window size that OpenCV would search, smallest first, from the top."""
-    side = load_cascade().getOriginalWindowSize()[0]
+    side = _cascade().getOriginalWindowSize()[0]
     factors: dict[int, float] = {}
     factor = 1.0
     while (window := round(side * factor)) <= min(shape):
@@ -117,12 +117,10 @@ def _cut_level(level: Tile, height: int, side: int) -> list[Tile]:
 
 def _search_tile(grey: NDArray[np.uint8], tile: Tile) -> NDArray[np.int32]:
     """(m, 4) x, y, width, height of the windows that pass all stages, in pixels of the frame."""
-    if not hasattr(_own, "cascade"):
-        _own.cascade = load_cascade()
     if not tile.bottom:
         windows = _search(grey, tile.step, tile.least, tile.window)
     else:
-        side = _own.cascade.getOriginalWindowSize()[0]
+        side = _cascade().getOriginalWindowSize()[0]
         high, wide = (round(extent / tile.factor) for extent in grey.shape)
         level = cv2.resize(grey, (wide, high), interpolation=cv2.INTER_LINEAR_EXACT)
         windows = _search(level[tile.top : tile.bottom + side - 1], tile.step, side, side)  # type: ignore[arg-type]
@@ -133,8 +131,16 @@ def _search_tile(grey: NDArray[np.uint8], tile: Tile) -> NDArray[np.int32]:
     return windows
 
 
+def _cascade() -> cv2.CascadeClassifier:
+    """Of this thread, read once: reading takes as long as a small level."""
+    if not hasattr(_own, "cascade"):
+        _own.cascade = load_cascade()
+    cascade: cv2.CascadeClassifier = _own.cascade
+    return cascade
+
+
 def _search(grey: NDArray[np.uint8], step: float, low: int, high: int) -> NDArray[np.int32]:
-    found = _own.cascade.detectMultiScale(
+    found = _cascade().detectMultiScale(
         grey, scaleFactor=step, minNeighbors=0, minSize=(low, low), maxSize=(high, high)
     )
     return np.array(found, np.int32).reshape(-1, 4)
