@@ -25,14 +25,17 @@ def heads(commands: list[tuple[str, ...]]) -> list[str]:
 
 
 def test_a_run_comes_before_what_starts_from_it() -> None:
-    first, second, last = plan_chain("face-flagship", Given(FACES, Path("votes.csv"), RUNS))
+    commands = plan_chain("face-flagship", Given(FACES, Path("votes.csv"), RUNS))
+    first, second, _, fourth, last = commands
     assert first[:2] == ("train", "face-mobilenet") and "--resume" in first
-    assert second[:2] == ("train", "face-flagship") and 'start="runs/face-mobilenet"' in second
+    assert second[:2] == ("train", "face-mobilenet-2") and 'start="runs/face-mobilenet"' in second
+    assert fourth[:2] == ("train", "face-flagship") and 'start="runs/face-mobilenet-2"' in fourth
+    assert 'teach.teachers=["face-base", "runs/face-mobilenet-2/artefact"]' in fourth
     assert last[:2] == ("publish", "face-flagship") and last[-2:] == (
         "--out",
         "runs/face-flagship/artefact",
     )
-    assert all("votes.csv" in command for command in (first, second, last))
+    assert all("votes.csv" in command for command in commands)
 
 
 def test_teachers_that_are_not_shipped_are_made_first() -> None:
@@ -86,7 +89,7 @@ def test_data_that_a_link_needs_must_be_there() -> None:
 def test_the_command_shows_its_plan(command: Any) -> None:
     words = ("reproduce", "face-flagship", "--data", "fer2013=x.csv", "--runs", "r", "--plan")
     lines = command(*words).out.splitlines()
-    assert len(lines) == 3 and lines[0].startswith("$ classpulse train face-mobilenet --data")
+    assert len(lines) == 5 and lines[0].startswith("$ classpulse train face-mobilenet --data")
 
 
 def test_the_command_stops_at_the_first_that_fails(

@@ -18,6 +18,7 @@ from classpulse.lab.models.mobilenet import MobileNetSettings  # noqa: E402
 from classpulse.lab.models.residual import ResidualSettings  # noqa: E402
 from classpulse.lab.models.restore import load_artefact  # noqa: E402
 from classpulse.lab.recipe import DataSpec, Recipe, load_recipe  # noqa: E402
+from classpulse.lab.train.checkpoint import save_state  # noqa: E402
 from classpulse.lab.train.folder import check_start  # noqa: E402
 from classpulse.lab.train.kinds import Choice  # noqa: E402
 from classpulse.lab.train.run import build_network, predict_logits, train_parts  # noqa: E402
@@ -67,6 +68,19 @@ def test_another_network_is_refused() -> None:
     )
     with pytest.raises(ModelError, match="cannot be trained further as this network"):
         load_artefact(build_network(plain), find_model("face-flagship"))
+
+
+def test_a_shorter_network_begins_with_the_trunk(tmp_path: Path) -> None:
+    settings = flagship().network.settings
+    ten = replace(settings, outputs=settings.outputs[:10], strides=settings.strides[:10])
+    short = replace(flagship(), network=Choice("mobilenet-v1", ten))
+    whole, cut = build_network(flagship()).state_dict(), build_network(short).state_dict()
+    assert torch.equal(cut["blocks.9.point.weight"], whole["blocks.9.point.weight"])
+    assert cut["heads.emotion.weight"].shape == (7, 512)
+    save_state(whole, tmp_path / "best.pt")
+    again = build_network(replace(short, start=str(tmp_path))).state_dict()
+    assert torch.equal(again["blocks.9.point.weight"], cut["blocks.9.point.weight"])
+    assert torch.equal(again["heads.emotion.weight"], cut["heads.emotion.weight"])  # as drawn
 
 
 @pytest.mark.parametrize("damage", [b"no graph", None], ids=["damaged", "missing"])

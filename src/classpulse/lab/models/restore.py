@@ -1,10 +1,10 @@
-"""A trained network back from its artefact, to be trained further where its run is gone.
+"""Weights to begin with: of another run, or of an artefact where the run is gone.
 
 The exporter folds each normalization into the convolution before it. What is left of it, a shift,
 goes into an `AdoptedNorm`, which becomes an ordinary normalization with the first training batch.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import onnx
@@ -20,8 +20,26 @@ from classpulse.runtime.model import OnnxModel
 PREFIX, HALF, FOLDED = "network.", "_half", "_bias"  # of names in the graphs that we export
 
 
+def take_trunk(model: FaceModel, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What of these weights the network begins with: all of them, if its heads are of their width.
+
+    A network of which the last blocks were cut off has an embedding of another width: it takes
+    what it still has of the others, and its heads stay as they were drawn.
+
+    Args:
+        state: parameter name -> values.
+    """
+    own = model.state_dict()
+    heads = {name: values for name, values in own.items() if name.startswith("heads.")}
+    if all(name in state and state[name].shape == v.shape for name, v in heads.items()):
+        return dict(state)
+    return {name: v for name, v in state.items() if name in own and name not in heads} | heads
+
+
 def load_artefact(model: FaceModel, folder: Path) -> None:
     """Fill a network with the weights of an artefact of ours, rounded as they are stored.
+
+    One that is shorter than the artefact's takes what `take_trunk` says.
 
     Args:
         model: of the artefact's recipe: its kind, settings and heads.
@@ -33,7 +51,7 @@ def load_artefact(model: FaceModel, folder: Path) -> None:
     """
     OnnxModel(str(folder))  # refuses a file that is not the card's
     arrays = _read_arrays(folder / "model.onnx")
-    filled = dict(_match(model, arrays))
+    filled = take_trunk(model, dict(_match(model, arrays)))
     state = {name: values for name, values in model.state_dict().items() if _is_weight(name)}
     wrong = [
         name

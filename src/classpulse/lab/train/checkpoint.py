@@ -1,6 +1,6 @@
 """The state of a run on disk: written whole or not at all; a damaged or foreign one is refused."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -13,6 +13,8 @@ from classpulse.core.files import make_folder, new_file
 from classpulse.lab.train.epoch import Numbers
 
 UNREADABLE = (OSError, RuntimeError, KeyError, ValueError, TypeError, EOFError, UnpicklingError)
+
+Take = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def save_state(state: Mapping[str, Any], path: Path) -> None:
@@ -88,13 +90,16 @@ def load_checkpoint(
         ) from None
 
 
-def load_weights(network: nn.Module, path: Path) -> None:
+def load_weights(network: nn.Module, path: Path, *, take: Take = dict) -> None:
     """Put weights that `save_state` wrote into a network.
+
+    Args:
+        take: which of them the network gets; all unless given.
 
     Raises:
         InputError: there is no such file, it is damaged, or of another network.
     """
-    state = load_state(path)
+    state = take(load_state(path))
     try:
         network.load_state_dict(state)
     except UNREADABLE as error:

@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from classpulse.lab.evaluate.resample import accuracy_of, count_confusion, macro
 from classpulse.lab.models.base import FaceModel
 from classpulse.lab.models.files import describe_file
 from classpulse.lab.models.registry import build_model
-from classpulse.lab.models.restore import load_artefact
+from classpulse.lab.models.restore import load_artefact, take_trunk
 from classpulse.lab.recipe import Recipe, recipe_table
 from classpulse.lab.train.augment import shrink
 from classpulse.lab.train.checkpoint import load_weights, save_state
@@ -183,7 +184,10 @@ def build_training(train: FaceSet, recipe: Recipe) -> Training:
     classes = BALANCINGS.get(recipe.balance)(train, seed=seed)
     grouped = balance_groups(classes, how, seed=seed)
     balanced, row_weights = grouped.balanced, grouped.weights
-    targets = _targets(balanced.faces, recipe.heads, smoothing=smoothing)
+    targets = _targets(train, recipe.heads, smoothing=smoothing)
+    if recipe.labels is not None:
+        targets = recipe.labels.apply(targets, train)
+    targets = {head: t[balanced.source] for head, t in targets.items()}
     if recipe.teach is not None:
         taught = ask_teachers(recipe.teach, balanced.faces, recipe.heads)
         targets = blend_targets(targets, taught, share=recipe.teach.share)
@@ -267,7 +271,7 @@ def _begin_with(model: FaceModel, start: str) -> None:
         model.origin = f"artefact {folder.name}, {describe_file(folder / 'model.onnx')}"
         return
     weights = Path(start) / BEST
-    load_weights(model, weights)
+    load_weights(model, weights, take=partial(take_trunk, model))
     model.origin = f"run {Path(start).name}, {describe_file(weights)}"
 
 
