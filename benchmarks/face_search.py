@@ -1,0 +1,260 @@
+"""Write docs/search/faces.md: what one change does to a face network in the same minutes.
+
+python benchmarks/face_search.py FER2013.csv.gz --votes FER2013NEW.csv --keep runs/face-search
+
+Every variant trains on Training for the same minutes of one thread, without the pictures that stand
+in PublicTest too, by one cycle of the learning rate over that time; PublicTest judges the last
+weights. What is finished stays in --keep: the same command goes on after an interruption, or writes
+the page again; --only NAME ... measures these alone.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from measure import describe_machine, origin_line
+from pages import DOCS, table
+
+from classpulse.core.files import save_text
+from classpulse.core.records import Scores
+from classpulse.lab.evaluate.metrics import evaluate_scores
+from classpulse.lab.recipe import Recipe, load_recipe
+from classpulse.lab.train.epoch import Trained
+from classpulse.lab.train.loop import (
+    OnTrainStep,
+    RunState,
+    Share,
+    Training,
+    draw_share,
+    fit,
+    train_steps,
+)
+from classpulse.lab.train.run import build_network, build_training, predict_logits, prepare_all
+from classpulse.lab.train.sources import FaceParts, load_parts
+from classpulse.lab.train.targets import HEAD_SPACES, hard_labels
+
+PAGE = DOCS / "search" / "faces.md"
+PIECE = 8  # steps between two looks at the clock
+SIDE = 40  # pixels, of families that begin with nothing
+WEAK = ["augment.rotation=8", "augment.shift=0.06", "augment.erase=0.0", "augment.mixup_share=0.0",
+        "augment.shear=0.0", "augment.zoom=[0.94, 1.08]"]  # fmt: skip
+NOTHING = [*WEAK, "data.dedup=true", "claims=[]", f"schedule.sides=[[4, {SIDE}]]"]
+TRAINED = ["claims=[]", 'start="face-flagship"', "schedule.sides=[[4, 48]]", "rate.peak_lr=1e-4"]
+
+
+def family(kind: str, *changes: str) -> list[str]:
+    """The recipe of face-base with another network and its own settings."""
+    return [*NOTHING, f'network={{kind = "{kind}"}}', *changes]
+
+
+VARIANTS: dict[str, dict[str, list[str]]] = {
+    "families": {
+        "residual-se, width 48": NOTHING,
+        "residual-se, width 32": [*NOTHING, "network.widths=[32, 64, 128, 256]"],
+        "residual-mask": family("residual-mask"),
+        "vgg-bn": [*family("vgg-bn"), "schedule.sides=[[4, 48]]"],
+        "repvgg": family("repvgg"),
+        "convnext": family("convnext"),
+    },
+    "sides": {
+        "32 px": [*NOTHING, "schedule.sides=[[4, 32]]"],
+        "48 px": [*NOTHING, "schedule.sides=[[4, 48]]"],
+        "32, 40, then 48 px": [*NOTHING, "schedule.sides=[[2, 32], [1, 40], [1, 48]]"],
+    },
+    "labels": {
+        "as the recipe": TRAINED,
+        "no smoothing": [*TRAINED, "schedule.label_smoothing=0.0"],
+        "smoothing .2": [*TRAINED, "schedule.label_smoothing=0.2"],
+        "generalized cross-entropy": [*TRAINED, 'loss={kind = "generalized", q = 0.5}'],
+        "focal loss": [*TRAINED, 'loss={kind = "focal"}'],
+    },
+    "steps": {
+        "sharpness-aware": [*TRAINED, "sharpness={rho = 0.05, every = 2}"],
+        "mean of the last half": [*TRAINED, "averaging={decay = 1.0, last = 2}"],
+        "moving average .998": [*TRAINED, "averaging={decay = 0.998}"],
+        "mixup": [*TRAINED, "augment.mixup_share=0.5"],
+        "cutmix": [*TRAINED, "augment.cutmix_share=0.5"],
+        "stronger changes": [
+            *TRAINED,
+            "augment.rotation=15",
+            "augment.shift=0.12",
+            "augment.erase=0.5",
+        ],
+    },
+}
+"""Table -> variant -> KEY=VALUE words that change the recipe of its table."""
+RECIPES = {
+    "families": "face-base",
+    "sides": "face-base",
+    "labels": "face-flagship",
+    "steps": "face-flagship",
+}
+
+TEXT = """# What was tried for the face models
+
+Written by `python benchmarks/face_search.py`; do not edit. {origin}.
+
+Every row trained for {minutes:g} minutes of one thread: a cheap network sees more faces in them,
+which is the point. One seed each: differences below a point are chance. A face and its mirror image
+are averaged; Training is without the pictures that stand in PublicTest too, and nobody teaches.
+Whole trainings, which take hours, are in LOG.md.
+"""
+HEADS = {
+    "families": "Networks that begin with nothing, 40 px (vgg-bn: 48, its only side)",
+    "sides": "Sides of the training pictures, residual-se of width 48, judged at 48 px",
+    "labels": "Labels and losses, beginning with `face-flagship` as it was shipped",
+    "steps": "Steps and changes of pictures, beginning with `face-flagship` as it was shipped",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--votes", type=Path, required=True)
+    parser.add_argument("--keep", type=Path, required=True, help="folder of finished results")
+    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--only", nargs="*", help="variants, by name")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    parts = load_parts(
+        load_recipe("face-base", changes=["data.dedup=true"]),
+        {"fer2013": options.data},
+        options.votes,
+    )
+    for group, variants in VARIANTS.items():
+        for name, changes in variants.items():
+            if options.only is None or name in options.only:
+                recipe = replace(load_recipe(RECIPES[group], changes=changes), teach=None)
+                print(group, name, measure(parts, name, recipe, options), flush=True)
+    save_text(page(read_results(options.keep)), PAGE)
+    print(PAGE)
+
+
+def measure(
+    parts: FaceParts, name: str, recipe: Recipe, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Numbers of one training, read back if they are there."""
+    file = options.keep / f"{slug(name)}.json"
+    if file.exists():
+        return dict(json.loads(file.read_text()))
+    network, data = build_network(recipe), build_training(parts.train, recipe)
+    checkpoint = file.with_suffix(".pt")
+    checkpoint.unlink(missing_ok=True)  # half a variant: its minutes begin anew
+    seconds, seen = 60 * options.minutes / recipe.schedule.epochs, [0]
+    for epoch in fit(
+        network,
+        data,
+        recipe,
+        checkpoint,
+        validate=lambda model, side: {},
+        train_one=timed(seconds, seen),
+    ):
+        print(" ", name, epoch.number, round(epoch.loss, 3), flush=True)
+    scores = judge(epoch.model, parts, recipe)
+    rows = len(parts.train)
+    found = {
+        "name": name,
+        "minutes": options.minutes,
+        "epochs": round(seen[0] * recipe.schedule.batch / rows, 2),
+        "parameters": sum(p.numel() for p in network.parameters()),
+        **scores,
+        **describe_machine(),
+    }
+    save_text(json.dumps(found), file)
+    checkpoint.unlink()
+    return found
+
+
+def timed(seconds: float, seen: list[int]) -> Callable[..., Trained]:
+    """An epoch that lasts so long, whatever share of the pictures that is; counts its steps."""
+
+    def train_one(
+        run: RunState, data: Training, recipe: Recipe, number: int, on_step: OnTrainStep | None
+    ) -> Trained:
+        start, total, steps, at = time.perf_counter(), 0.0, 0, 0
+        batches = draw_share(run, data, recipe, number).batches
+        while (passed := (time.perf_counter() - start) / seconds) < 1:
+            if at >= len(batches):
+                batches, at = draw_share(run, data, recipe, number).batches, 0
+            piece = batches[at : at + PIECE]
+            lr = run.rate.lr_at(number - 1 + passed)
+            share = Share(number, piece, (lr,) * len(piece))
+            for loss in train_steps(
+                run.model, run.optimizer, data, recipe, share, generator=run.generator
+            ):
+                run.average_in(recipe, number, after="step")
+                total, steps = total + loss, steps + 1
+            at += PIECE
+        seen[0] += steps
+        return Trained(total / steps)
+
+    return train_one
+
+
+def judge(network: torch.nn.Module, parts: FaceParts, recipe: Recipe) -> dict[str, Any]:
+    """Accuracy with its interval, and macro F1, of every head on PublicTest."""
+    logits = predict_logits(network, prepare_all(parts.valid, recipe.input), flip=True)
+    found: dict[str, Any] = {}
+    for head, values in logits.items():
+        truth = hard_labels(parts.valid, head)
+        known = truth >= 0
+        probs = np.ascontiguousarray(torch.softmax(values.float(), dim=1).numpy()[known])
+        scores = evaluate_scores(Scores(probs, HEAD_SPACES[head]), truth[known])
+        one = scores.accuracy
+        found[head] = {
+            "accuracy": [one.value, one.low, one.high],
+            "macro_f1": scores.macro_f1.value,
+        }
+    return found
+
+
+def slug(name: str) -> str:
+    """A file's name for a variant."""
+    return "".join(c if c.isalnum() else "-" for c in name)
+
+
+def read_results(keep: Path) -> dict[str, dict[str, Any]]:
+    """Finished variants by name."""
+    found = (json.loads(path.read_text()) for path in sorted(keep.glob("*.json")))
+    return {one["name"]: one for one in found}
+
+
+def page(results: dict[str, dict[str, Any]]) -> str:
+    """One table for each question."""
+    one = next(iter(results.values()))
+    said = [TEXT.format(origin=origin_line(*results.values()), minutes=one["minutes"])]
+    for group, variants in VARIANTS.items():
+        rows = [row(results[name]) for name in variants if name in results]
+        if rows:
+            said.append(f"## {HEADS[group]}\n")
+            said.append(
+                table(
+                    "variant | parameters | epochs | seven emotions | macro F1 | FER+ | states",
+                    rows,
+                )
+                + "\n"
+            )
+    return "\n".join(said)
+
+
+def row(found: dict[str, Any]) -> list[str]:
+    value, low, high = found["emotion"]["accuracy"]
+    return [
+        found["name"],
+        f"{found['parameters']:,}",
+        f"{found['epochs']:.1f}",
+        f"{value:.4f} [{low:.4f}, {high:.4f}]",
+        f"{found['emotion']['macro_f1']:.4f}",
+        f"{found['votes']['accuracy'][0]:.4f}",
+        f"{found['state']['accuracy'][0]:.4f}",
+    ]
+
+
+if __name__ == "__main__":
+    main()
