@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 
 from classpulse.core.errors import ShapeError
-from classpulse.lab.data.dedup import difference_hash, find_repeats
+from classpulse.lab.data.dedup import (
+    count_groups,
+    difference_hash,
+    find_repeats,
+    group_repeats,
+)
 
 
 def pictures(n: int, seed: int = 0) -> np.ndarray:
@@ -68,3 +73,22 @@ def test_the_hash_has_one_bit_per_cell() -> None:
 def test_color_pictures_are_refused() -> None:
     with pytest.raises(ShapeError, match=r"\(n, h, w\)"):
         find_repeats(np.zeros((2, 8, 8, 3), np.uint8), np.zeros((2, 8, 8), np.uint8))
+
+
+def test_groups_join_copies_of_copies() -> None:
+    images = pictures(9)
+    images[4], images[7], images[8] = images[1], images[1][:, ::-1], images[2]
+    assert group_repeats(images).tolist() == [0, 1, 2, 3, 1, 5, 6, 1, 2]
+    colored = np.repeat(images[..., None], 3, axis=3)
+    assert group_repeats(colored).tolist() == group_repeats(images).tolist()
+
+
+def test_groups_are_counted_and_those_that_contradict() -> None:
+    groups = np.array([0, 1, 2, 0, 1, 1, 6, 2])
+    labels = np.array([3, 4, -1, 3, 5, 4, 6, 2])
+    assert count_groups(groups, labels) == {
+        "groups": 3,
+        "pictures": 7,
+        "contradictory": 1,
+        "contradictory_pictures": 3,
+    }

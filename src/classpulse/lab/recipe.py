@@ -21,6 +21,7 @@ from classpulse.lab.recipe_file import GONE, OWN, is_classic, is_ensemble, is_of
 from classpulse.lab.train.augment import Augment
 from classpulse.lab.train.average import Averaging
 from classpulse.lab.train.kinds import Choice, parse_choice
+from classpulse.lab.train.labeling import Labeling
 from classpulse.lab.train.losses import LOSSES, CrossEntropy, Loss
 from classpulse.lab.train.optim import OPTIMIZERS, AdamW, OptimizerSettings
 from classpulse.lab.train.rate import LearningRate
@@ -97,6 +98,7 @@ class Recipe:
             computes in float32, which halves the file; training is in float32.
         network: kind in `MODELS` and its settings.
         optimizer, rate, loss: kinds in `OPTIMIZERS`, `SCHEDULES` and `LOSSES`, with settings.
+        labels: what votes and repeated pictures do to the targets; None for labels as they are.
         teach: models that give part of every target; None for labels alone.
         start: folder of a run whose best weights this one begins with, or an artefact, shipped or
             in a folder; None for the network's own.
@@ -122,6 +124,7 @@ class Recipe:
     optimizer: Choice[OptimizerSettings] = field(default_factory=lambda: Choice("adamw", AdamW()))
     rate: Choice[LearningRate] = field(default_factory=lambda: Choice("one-cycle", OneCycle()))
     loss: Choice[Loss] = field(default_factory=lambda: Choice("cross-entropy", CrossEntropy()))
+    labels: Labeling | None = None
     teach: Teaching | None = None
     start: str | None = None
     schedule: Schedule = field(default_factory=Schedule)

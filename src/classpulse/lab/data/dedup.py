@@ -71,6 +71,61 @@ def find_repeats(
     return Repeats(pairs[:, 0], pairs[:, 1], kinds)
 
 
+def group_repeats(
+    images: NDArray[np.uint8], *, on_progress: OnProgress = ignore_progress
+) -> NDArray[np.int64]:
+    """(n,) the first row of the same picture as each one, which is itself where it occurs once.
+
+    Pairs of `find_repeats` are joined: a copy of a copy is in the group.
+
+    Args:
+        images: (n, h, w) grey or (n, h, w, 3) RGB uint8; on_progress: as in `find_repeats`.
+    """
+    grey = to_grey(images)
+    pairs = find_repeats(grey, grey, on_progress=on_progress)
+    first = list(range(len(grey)))
+    for a, b in zip(pairs.left.tolist(), pairs.right.tolist(), strict=True):
+        a, b = sorted((_root(first, a), _root(first, b)))
+        first[b] = a
+    return np.array([_root(first, row) for row in first], dtype=np.int64)
+
+
+def _root(first: list[int], row: int) -> int:
+    while first[row] != row:
+        first[row] = row = first[first[row]]
+    return row
+
+
+def count_groups(groups: NDArray[np.int64], labels: NDArray[np.int64]) -> dict[str, int]:
+    """How many pictures occur more than once, and how many of them under more than one label.
+
+    Args:
+        groups: (n,) of `group_repeats`; labels: (n,), -1 for none, which contradicts nothing.
+
+    Returns:
+        ``groups``, ``pictures`` in them, ``contradictory`` groups, and ``pictures`` in those as
+        ``contradictory_pictures``.
+    """
+    sizes = np.bincount(groups, minlength=len(groups))
+    known = labels >= 0
+    cells = np.unique(np.stack([groups[known], labels[known]]), axis=1)  # (2, m) row and label
+    several = np.bincount(cells[0], minlength=len(groups)) > 1
+    return {
+        "groups": int((sizes > 1).sum()),
+        "pictures": int(sizes[sizes > 1].sum()),
+        "contradictory": int(several.sum()),
+        "contradictory_pictures": int(sizes[several].sum()),
+    }
+
+
+def to_grey(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(n, h, w, 3) RGB or (n, h, w) -> (n, h, w) uint8."""
+    if images.ndim == 3:
+        return images
+    grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in images]
+    return np.asarray(np.stack(grey), dtype=np.uint8)
+
+
 def _identical(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> list[tuple[int, int]]:
     places: dict[bytes, list[int]] = {}
     for row, image in enumerate(right):

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from classpulse.core.errors import InputError
 from classpulse.core.files import save_text
-from classpulse.lab.data.dedup import Repeats, find_repeats
+from classpulse.lab.data.dedup import Repeats, find_repeats, to_grey
 from classpulse.lab.data.faces import FaceSet, is_blank
 from classpulse.lab.data.splits import Rows, build_manifest
 from classpulse.lab.terminal import OnStep
@@ -87,17 +86,9 @@ def compare_sides(train: FaceSet, held_out: FaceSet, *, on_step: OnStep) -> Comp
     for side in (train, held_out):
         if not len(side):
             raise InputError(f"{side.name} has no pictures to compare")
-    found = find_repeats(_grey(train.images), _grey(held_out.images),
+    found = find_repeats(to_grey(train.images), to_grey(held_out.images),
                          on_progress=functools.partial(on_step, "comparing"))  # fmt: skip
     return Comparison(train, held_out, found)
-
-
-def _grey(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(n, h, w, 3) RGB or (n, h, w) -> (n, h, w) uint8."""
-    if images.ndim == 3:
-        return images
-    grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in images]
-    return np.asarray(np.stack(grey), dtype=np.uint8)
 
 
 def report_repeats(
