@@ -10,7 +10,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from classpulse.core.card import ModelCard, load_card
+from pages import table
+
+from classpulse.core.card import Metric, ModelCard, load_card
 from classpulse.core.defaults import MODEL
 from classpulse.lab.data.fer2013 import load_fer2013
 from classpulse.lab.evaluate.command import describe_evaluation, run_evaluation
@@ -67,6 +69,7 @@ def page(card: ModelCard, evaluation: str, curves: dict[str, Any]) -> str:
             evaluation,
             "```",
             "",
+            *_sure(card),
             *_gate(card, curves),
             "## Limits",
             "",
@@ -92,16 +95,14 @@ def _metric_row(m: Any) -> str:
 def _gate(card: ModelCard, curves: dict[str, Any]) -> list[str]:
     gate = card.gate
     names = [n for n in ("size", "blur", "light", "turn", "confidence") if n in curves]
-    lit = "and light (times of exposure) " if "light" in curves else ""
     return [
         "## Quality gate",
         "",
         f"A reading abstains when the face box is below {gate.min_face_px} px, its sharpness "
         f"is below {gate.min_sharpness}, {_light(card)}its turn above {gate.max_turn}, or the "
-        f"calibrated confidence below {gate.min_confidence}. Fitted on PublicTest: size (in pixels "
-        f"of the 48-pixel crop), blur (sigma in pixels) {lit}where accuracy on the first 1,000 "
-        "pictures falls below 90 % of its full value, confidence where the answers that are left "
-        "are right 75 % of the time.",
+        f"calibrated confidence below {gate.min_confidence}.",
+        "",
+        table("limit | value | where it is from", _limits(card, curves)),
         "",
         _turn(card, curves["turn"]),
         "",
@@ -113,6 +114,37 @@ def _gate(card: ModelCard, curves: dict[str, Any]) -> list[str]:
     ]
 
 
+def _limits(card: ModelCard, curves: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Every limit of the gate, and whether it was fitted."""
+    gate = card.gate
+    falls = "where accuracy on the first 1,000 pictures of PublicTest falls below 90 % of its full"
+    light = (
+        "light, 0 black, 1 blown out",
+        f"{gate.min_light} to {gate.max_light}",
+        f"fitted: {falls} value, times of exposure",
+    )
+    turn = "fitted, see below" if _bad_turns(card, curves["turn"]) else "constant, not fitted"
+    return [
+        (
+            "face box, shorter side, px",
+            f"at least {gate.min_face_px}",
+            f"fitted: {falls} value, pixels of the 48-pixel crop; the box is 0.78 of its side",
+        ),
+        (
+            "sharpness",
+            f"at least {gate.min_sharpness}",
+            f"fitted: {falls} value, blur of sigma pixels",
+        ),
+        *([light] if _light(card) else []),
+        ("turn", f"at most {gate.max_turn}", turn),
+        (
+            "confidence",
+            f"at least {gate.min_confidence}",
+            "fitted: where the answers that are left are right 75 % of the time on PublicTest",
+        ),
+    ]
+
+
 def _light(card: ModelCard) -> str:
     gate = card.gate
     if (gate.min_light, gate.max_light) == (0.0, 1.0):
@@ -120,12 +152,16 @@ def _light(card: ModelCard) -> str:
     return f"its light below {gate.min_light} or above {gate.max_light}, "
 
 
-def _turn(card: ModelCard, rows: list[dict[str, float]]) -> str:
-    """Whether the limit of turn was measured: it is a constant where no turn was read worse."""
+def _bad_turns(card: ModelCard, rows: list[dict[str, float]]) -> list[float]:
     [accuracy, *_] = (
         m.value for m in card.metrics if (m.head, m.name) == (card.heads[0].name, "accuracy")
     )
-    if find_bad_turns(rows, accuracy=accuracy):
+    return find_bad_turns(rows, accuracy=accuracy)
+
+
+def _turn(card: ModelCard, rows: list[dict[str, float]]) -> str:
+    """Whether the limit of turn was measured: it is a constant where no turn was read worse."""
+    if _bad_turns(card, rows):
         return (
             f"The limit of turn, {card.gate.max_turn}, is where accuracy is below 90 % of its full "
             "value beyond chance."
@@ -135,6 +171,33 @@ def _turn(card: ModelCard, rows: list[dict[str, float]]) -> str:
         "accuracy below 90 % of its full value beyond chance. From there on the nose hides an eye, "
         "and the face cannot be framed."
     )
+
+
+def _sure(card: ModelCard) -> list[str]:
+    """What is left, and how much of it is right, where only sure answers count."""
+    rows = []
+    for head in card.heads:
+        found = {m.name: m for m in card.metrics if m.head == head.name}
+        if not {"selective accuracy", "coverage"} <= found.keys():
+            rows.append((head.name, *["not in the card"] * 2, "", ""))
+            continue
+        right, left = found["selective accuracy"], found["coverage"]
+        rows.append(
+            (head.name, _reach(right), _reach(left), f"{right.n:,} of {left.n:,}", right.data)
+        )
+    return [
+        "## Sure answers only",
+        "",
+        "The user may set the confidence from which on a reading makes a statement "
+        "(`--min-confidence`); the card has the one at which nine answers in ten are right:",
+        "",
+        table("head | accuracy | coverage | answered | data", rows),
+        "",
+    ]
+
+
+def _reach(m: Metric) -> str:
+    return f"{m.value:.4f} [{m.low:.4f}, {m.high:.4f}]"
 
 
 def _table(rows: list[dict[str, Any]], keys: tuple[str, ...], nested: dict[str, str]) -> str:

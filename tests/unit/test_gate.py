@@ -147,3 +147,32 @@ def test_the_page_of_a_gate_without_light_names_none() -> None:
     old = {name: rows for name, rows in curves().items() if name != "light"}
     text = "\n".join(model_page._gate(build_card(metrics=(METRIC,)), old))
     assert "light" not in text and "exposure" not in text
+
+
+def test_the_page_says_of_every_limit_whether_it_was_fitted() -> None:
+    text = gate_text({})
+    assert "| turn | at most 0.9 | constant, not fitted |" in text
+    assert "| turn | at most 0.6 | fitted, see below |" in gate_text({"turn": turned(0.5, 400)})
+    for limit in (
+        "face box, shorter side, px",
+        "sharpness",
+        "light, 0 black, 1 blown out",
+        "confidence",
+    ):
+        (row,) = (line for line in text.splitlines() if line.startswith(f"| {limit} |"))
+        assert "| fitted: " in row
+
+
+def test_the_page_has_the_sure_answers_of_the_card() -> None:
+    where = "FER2013 PublicTest, confidence from 0.78, cross-fitted"
+    pair = (
+        Metric("selective accuracy", "emotion", 0.9012, 0.89, 0.92, 1784, where),
+        Metric("coverage", "emotion", 0.4971, 0.48, 0.51, 3589, where),
+    )
+    text = "\n".join(model_page._sure(build_card(metrics=(METRIC, *pair))))
+    assert (
+        "| emotion | 0.9012 [0.8900, 0.9200] | 0.4971 [0.4800, 0.5100] | 1,784 of 3,589 "
+        f"| {where} |" in text
+    )
+    other = build_card().heads[1].name
+    assert f"| {other} | not in the card | not in the card |" in text
