@@ -16,6 +16,7 @@ FER = Path(
     os.environ.get("FER2013")
     or Path(__file__).parents[2] / "shared" / "data" / "fer2013" / "fer2013.csv.gz"
 )
+CKPLUS = Path(__file__).parents[2] / "shared" / "data" / "ck48" / "CK+48.zip"
 ORIGIN = ("date", "machine", "commit")  # what every figure and every table says of itself
 IDLE_COLUMNS = (3, 4)  # of the first line of /proc/stat: idle, waiting for a disk
 COUNTED = 8  # columns of it: those after them are parts of the first ones
@@ -97,6 +98,14 @@ def others_share(start: Usage, end: Usage, *, cores: int | None = None) -> float
     whole = (end.clock - start.clock) * (cores or os.cpu_count() or 1)
     others = (end.all - start.all) - (end.own - start.own)
     return round(min(1.0, max(0.0, others / whole)), 3) if whole > 0 else 0.0
+
+
+def reads_faces(artefact: Path) -> bool:
+    """Whether an artefact is of a network for faces."""
+    from classpulse.core.card import ModelCard  # those who need none stay small
+    from classpulse.core.text_card import load_any_card
+
+    return isinstance(load_any_card(artefact / "card.json"), ModelCard)
 
 
 def describe_machine() -> dict[str, Any]:

@@ -14,6 +14,7 @@ from classpulse.lab.evaluate.robustness import (
     change_contrast,
     change_light,
     degrade,
+    enlargement_curve,
     occlude,
     robustness_curves,
     rotate,
@@ -125,3 +126,19 @@ def test_an_unknown_degradation_is_refused_before_the_work_starts() -> None:
         next(robustness_curves(brightness, images, truth, names=["fog"]))
     with pytest.raises(ShapeError):
         next(robustness_curves(brightness, images[:3], truth))
+
+
+def test_enlarged_pictures_are_shown_to_the_model_at_their_size() -> None:
+    images, truth = dark_and_bright()
+    seen: list[tuple[int, ...]] = []
+
+    def predict(some: np.ndarray) -> np.ndarray:
+        seen.append(some.shape[1:])
+        return brightness(255 - some if some.shape[1] == 96 else some)
+
+    rows = list(enlargement_curve(predict, images, truth))
+    assert seen == [(12, 12), (64, 64), (96, 96), (192, 192)]
+    assert [row.level for row in rows] == [64, 96, 192] and {row.n for row in rows} == {40}
+    assert [row.accuracy.value for row in rows] == [1.0, 0.0, 1.0]
+    assert [row.drop.value for row in rows] == [0.0, 1.0, 0.0]
+    assert {(row.degradation, row.title) for row in rows} == {("size", "Size of the picture")}

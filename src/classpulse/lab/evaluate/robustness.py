@@ -24,11 +24,13 @@ from classpulse.lab.evaluate.resample import (
     interval_of,
     macro_f1_of,
 )
+from classpulse.vision.image import resize
 
 Image = NDArray[np.uint8]
 Change = Callable[[Image, float, np.random.Generator], Image]
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
+ENLARGED = (64, 96, 192)  # pixels, of pictures of 48: what a camera gives of a near face
 FLATTEST, WIDEST = 0.5, 2.0  # shapes of an occluding rectangle, width over height of the picture
 
 
@@ -248,6 +250,29 @@ def robustness_curves(
         for level in (levels or {}).get(name, kind.levels):
             answers = predict(degrade(images, name, level, seed=seed)).argmax(axis=1)
             yield _row(name, level, truth, clean, answers, k, seed)
+
+
+def enlargement_curve(
+    predict: Predict,
+    images: NDArray[np.uint8],
+    truth: Labels,
+    *,
+    sides: Sequence[int] = ENLARGED,
+    seed: int = 0,
+) -> Iterator[RobustnessRow]:
+    """Rows as they are measured of pictures enlarged to each side, pixels: no detail is lost.
+
+    The model gets larger pictures and scales them to its input itself, so `predict` must take any
+    size. The rows belong to the degradation "size", whose clean level they share.
+
+    Args:
+        predict, images, truth, seed: as `robustness_curves` takes them, all with a label.
+    """
+    clean = predict(images)
+    for side in sides:
+        large = np.stack([resize(image, width=side, height=side) for image in images])
+        answers = predict(large).argmax(axis=1)
+        yield _row("size", side, truth, clean.argmax(axis=1), answers, clean.shape[1], seed)
 
 
 def _row(
