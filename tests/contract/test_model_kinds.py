@@ -13,6 +13,7 @@ from torch.nn import functional  # noqa: E402
 from classpulse.core.card import InputSpec  # noqa: E402
 from classpulse.core.errors import InputError  # noqa: E402
 from classpulse.lab import export  # noqa: E402
+from classpulse.lab.evaluate.calibration import Calibration  # noqa: E402
 from classpulse.lab.models.base import FaceModel  # noqa: E402
 from classpulse.lab.models.registry import MODELS, build_model  # noqa: E402
 from classpulse.lab.recipe import Recipe  # noqa: E402
@@ -145,10 +146,10 @@ def exported_difference(model: FaceModel, name: str, side: int, path: Path) -> f
     channels = x.shape[1]
     spec = InputSpec(side, side, channels, (0.0,) * channels, (1.0,) * channels, "fer2013")
     recipe = Recipe(name=name, summary="a test", heads=dict.fromkeys(HEADS, 1.0), input=spec)
-    temperatures = dict.fromkeys(HEADS, 1.5)
-    export.export_onnx(model, recipe, temperatures, path)
+    calibrations = dict.fromkeys(HEADS, Calibration(1.5))
+    export.export_onnx(model, recipe, calibrations, path)
     with torch.no_grad():
-        expected = export.Calibrated(model, temperatures, flip=True).eval()(x)
+        expected = export.Calibrated(model, calibrations, flip=True).eval()(x)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     found = session.run(None, {"faces": x.numpy()})
     return max(

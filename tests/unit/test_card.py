@@ -159,6 +159,35 @@ def test_a_temperature_is_positive(temperature: float) -> None:
         build_card(heads=(Head("emotion", "e", "fer2013-7", temperature),))
 
 
+def test_a_card_from_before_there_were_scales_has_none(tmp_path: Path) -> None:
+    path, raw = saved(tmp_path)
+    for head in raw["heads"]:
+        del head["scale"], head["bias"], head["by_entropy"]
+    path.write_text(json.dumps(raw))
+    assert load_card(path) == build_card(metrics=(METRIC,))
+
+
+def test_scales_survive_the_disk(tmp_path: Path) -> None:
+    head = replace(HEADS[0], scale=(0.5,) * 7, bias=(-1.0,) * 7, by_entropy=0.25)
+    save_card(build_card(heads=(head,)), tmp_path / "card.json")
+    assert load_card(tmp_path / "card.json").heads == (head,)
+
+
+@pytest.mark.parametrize(
+    ("scale", "bias"),
+    [
+        ((1.0,) * 7, ()),
+        ((), (0.0,) * 7),
+        ((1.0,) * 6, (0.0,) * 6),
+        ((0.0,) * 7, (0.0,) * 7),
+        ((1.0,) * 7, (float("nan"),) * 7),
+    ],
+)
+def test_scales_are_for_every_label(scale: tuple[float, ...], bias: tuple[float, ...]) -> None:
+    with pytest.raises(ModelError, match="scale and bias must be empty or 7 finite numbers each"):
+        build_card(heads=(replace(HEADS[0], scale=scale, bias=bias),))
+
+
 def test_an_unknown_label_space_is_named() -> None:
     with pytest.raises(ModelError, match="head 'emotion': unknown label space 'moods'"):
         build_card(heads=(Head("emotion", "e", "moods", 1.0),))

@@ -31,6 +31,12 @@ from classpulse.lab.ensemble.rules import (  # noqa: E402
     stack_out_of_fold,
 )
 from classpulse.lab.ensemble.stack import StackPlan, fit_stack  # noqa: E402
+from classpulse.lab.evaluate.calibration import (  # noqa: E402
+    PLAIN,
+    Calibration,
+    calibration_of,
+    fit_calibration,
+)
 from classpulse.lab.evaluate.metrics import fit_temperature  # noqa: E402
 from classpulse.runtime.model import OnnxModel  # noqa: E402
 
@@ -160,11 +166,12 @@ def test_out_of_fold_with_two_labels_and_with_one_that_never_occurs() -> None:
     assert not (found.argmax(axis=1) == 6).any()
 
 
-def test_calibration_puts_the_best_temperature_inside() -> None:
+def test_calibration_puts_the_likeliest_inside() -> None:
     probs, truth = answers(1400)
     mean = RULES.get("mean")()(probs, truth)
     found = calibrate(mean, probs, truth)
-    assert found.temperature == round(fit_temperature(mean.apply(probs), truth), 4) != 1
+    best = fit_calibration(mean.apply(probs), truth).calibration
+    assert found.calibration == best != PLAIN
     assert fit_temperature(found.apply(probs), truth) == pytest.approx(1, abs=0.01)
 
 
@@ -209,7 +216,26 @@ def test_one_graph_answers_as_its_members_combined(rule: str, tmp_path: Path) ->
     for head, combination in rules.items():
         alone = np.stack([m.model.predict(batch)[head].probs for m in members])
         assert np.abs(found[head].probs - combination.apply(alone)).max() < 1e-5
-        assert card.head(head).temperature == combination.temperature
+        assert calibration_of(card.head(head)) == combination.calibration
+
+
+@pytest.mark.parametrize("form", ["weights", "matrix"])
+def test_a_graph_scales_each_label(form: str, tmp_path: Path) -> None:
+    bent = Calibration(1.3, tuple(np.linspace(0.7, 1.3, 7)), tuple(np.linspace(1, -1, 7)), -0.4)
+    scaled = [Head("emotion", "emotion_probs", "fer2013-7", 1.0, scale=(2.0,) * 7, bias=(1.0,) * 7)]
+    members = open_members(artefacts(tmp_path, m=2, heads=(*scaled, *HEADS[1:])))
+    end = (np.eye(7), np.zeros(7)) if form == "matrix" else (None, None)
+    rule = Combination("stack", 2, 7, np.full(2, 0.5), *end, calibration=bent)
+    plain = Combination("stack", 2, 7, np.full(2, 0.5), *end)
+    card = export_ensemble(members, {"emotion": rule}, tmp_path / "bent", about=ABOUT)
+    assert calibration_of(card.heads[0]) == bent
+    bare = export_ensemble(members, {"emotion": plain}, tmp_path / "bare", about=ABOUT)
+    assert calibration_of(bare.heads[0]) == PLAIN  # not that of the first member
+    batch = np.random.default_rng(1).normal(0, 1, (20, 1, 48, 48)).astype(np.float32)
+    found, raw = (
+        OnnxModel(str(tmp_path / name)).predict(batch)["emotion"].probs for name in ("bent", "bare")
+    )
+    assert found == pytest.approx(bent.apply(raw), abs=1e-5)
 
 
 def test_the_card_names_members_with_their_hashes(tmp_path: Path) -> None:
@@ -351,7 +377,7 @@ def test_impossible_combinations_are_refused() -> None:
     with pytest.raises(InputError, match="not finite"):
         Combination("mean", 2, 7, np.array([np.nan, 1.0]))
     with pytest.raises(InputError, match="temperature"):
-        Combination("mean", 2, 7, np.full(2, 0.5), temperature=0.0)
+        Combination("mean", 2, 7, np.full(2, 0.5), calibration=Calibration(0.0))
     with pytest.raises(InputError, match="needs members"):
         Combination("mean", 2, 7, np.full(2, 0.5)).take(np.array([True, False]))
     with pytest.raises(ShapeError, match=r"takes \(2, n, 7\), not \(3, 4, 7\)"):

@@ -23,6 +23,7 @@ from classpulse.core.labels import (
 from classpulse.core.records import Scores
 from classpulse.lab.data.faces import FaceSet
 from classpulse.lab.evaluate import command, predictors
+from classpulse.lab.evaluate.calibration import Calibration
 from classpulse.lab.evaluate.faces import (
     choose_kinds,
     describe_evaluation,
@@ -51,7 +52,7 @@ class Reader:
 
     def __init__(self, *spaces: LabelSpace, name: str = "reader", wrong: int = 0) -> None:
         self.name, self.source = name, "a fake"
-        self.temperatures: dict[str, float] = {}
+        self.calibrations: dict[str, Calibration] = {}
         self._spaces, self._wrong = spaces, wrong
         self.passes = 0
 

@@ -21,6 +21,11 @@ from classpulse.core.errors import InputError, ModelError, OutputError  # noqa: 
 from classpulse.core.labels import FER2013_7, LEARNING_STATE_4  # noqa: E402
 from classpulse.lab import commit, export  # noqa: E402
 from classpulse.lab.data.faces import FaceSet, repeated_in, without_blank  # noqa: E402
+from classpulse.lab.evaluate.calibration import (  # noqa: E402
+    PLAIN,
+    Calibration,
+    calibration_of,
+)
 from classpulse.lab.export import (  # noqa: E402
     Calibrated,
     build_heads,
@@ -515,7 +520,11 @@ def test_a_recipe_that_is_no_text_is_named(tmp_path: Path) -> None:
 
 # --- export --------------------------------------------------------------------------------------
 
-TEMPERATURES = {"emotion": 1.5, "votes": 0.8, "state": 2.0}
+CALIBRATIONS = {
+    "emotion": Calibration(1.5),
+    "votes": Calibration(0.8, tuple(np.linspace(0.7, 1.3, 8)), tuple(np.linspace(1, -1, 8)), 0.5),
+    "state": Calibration(2.0),
+}
 
 
 @pytest.fixture(scope="module")
@@ -528,8 +537,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
         for p in network.parameters():
             p.add_(0.1 * torch.randn(p.shape, generator=random(1)))
     folder = tmp_path_factory.mktemp("artefact")
-    found = export_onnx(network, recipe, TEMPERATURES, folder / "model.onnx")
-    save_artefact(folder, build_card(sha256=found, heads=build_heads(TEMPERATURES)))
+    found = export_onnx(network, recipe, CALIBRATIONS, folder / "model.onnx")
+    save_artefact(folder, build_card(sha256=found, heads=build_heads(CALIBRATIONS)))
     return network, folder
 
 
@@ -538,9 +547,9 @@ def test_the_artefact_answers_like_torch(exported: tuple[Any, Path], n: int) -> 
     network, folder = exported
     x = faces_of(n, 48)
     with torch.inference_mode():
-        expected = Calibrated(network, TEMPERATURES, flip=True).eval()(x)
+        expected = Calibrated(network, CALIBRATIONS, flip=True).eval()(x)
     scores = OnnxModel(str(folder)).predict(x.numpy())
-    for head, probs in zip(TEMPERATURES, expected, strict=True):
+    for head, probs in zip(CALIBRATIONS, expected, strict=True):
         assert np.allclose(scores[head].probs, probs.numpy(), atol=1e-3), head
 
 
@@ -562,7 +571,7 @@ def test_large_weights_are_stored_in_half(exported: tuple[Any, Path]) -> None:
 def test_weights_keep_their_32_bits_unless_the_recipe_says_so(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     network, path = build_network(RECIPE), tmp_path / "model.onnx"
-    export_onnx(network, RECIPE, TEMPERATURES, path)
+    export_onnx(network, RECIPE, CALIBRATIONS, path)
     assert 10 not in {w.data_type for w in onnx.load(str(path)).graph.initializer}
 
 
@@ -575,10 +584,10 @@ def test_an_export_that_answers_otherwise_is_refused(
         network.heads["emotion"].weight.mul_(1e6)  # beyond what float16 holds
         monkeypatch.setattr(export, "HALF_FROM", 1)
         with pytest.raises(ModelError, match="weights in float16 change the answer by"):
-            export_onnx(network, HALF, {"emotion": 1.0}, path)
+            export_onnx(network, HALF, {"emotion": PLAIN}, path)
     monkeypatch.setattr(export, "PARITY", 0.0)
     with pytest.raises(ModelError, match="the exported graph differs from the network by"):
-        export_onnx(network, RECIPE, {"emotion": 1.0}, path)
+        export_onnx(network, RECIPE, {"emotion": PLAIN}, path)
     assert not list(tmp_path.iterdir())
 
 
@@ -590,12 +599,12 @@ def test_an_integer_network_answers_nearly_the_same(
     x = faces_of(64, 48)
     recipe = replace(RECIPE, precision="int8")
     path = tmp_path / "model.onnx"
-    found = export_onnx(network, recipe, TEMPERATURES, path, pictures=x.numpy())
-    save_artefact(tmp_path, build_card(sha256=found, heads=build_heads(TEMPERATURES)))
+    found = export_onnx(network, recipe, CALIBRATIONS, path, pictures=x.numpy())
+    save_artefact(tmp_path, build_card(sha256=found, heads=build_heads(CALIBRATIONS)))
     weights = {w.data_type for w in onnx.load(str(path)).graph.initializer if np.prod(w.dims) > 500}
     assert weights == {3}  # int8
     exact, rounded = (OnnxModel(str(f)).predict(x.numpy()) for f in (folder, tmp_path))
-    for head in TEMPERATURES:
+    for head in CALIBRATIONS:
         gaps = np.abs(exact[head].probs - rounded[head].probs)
         assert 0 < gaps.max() < 0.1 and gaps.mean() < 0.01
 
@@ -605,23 +614,53 @@ def test_an_integer_network_needs_pictures(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"int8 network is fitted on training pictures: use .*publish"
     ):
-        export_onnx(build_network(recipe), recipe, {"emotion": 1.0}, tmp_path / "model.onnx")
+        export_onnx(build_network(recipe), recipe, {"emotion": PLAIN}, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
     with pytest.raises(InputError, match="precision 'int4': needs float32"):
         replace(RECIPE, precision="int4")
 
 
 def test_a_condition_needs_the_head_that_it_asks() -> None:
-    alone, both = build_heads({"state": 1.0}), build_heads({"votes": 1.0, "state": 1.0})
+    alone, both = build_heads({"state": PLAIN}), build_heads({"votes": PLAIN, "state": PLAIN})
     assert alone[0].given == () and "votes:neutral" in both[1].given
 
 
 def test_a_temperature_flattens() -> None:
     network, x = build_network(RECIPE).eval(), faces_of(4, 48)
     with torch.inference_mode():
-        (sharp,) = Calibrated(network, {"emotion": 0.5}, flip=True).eval()(x)
-        (flat,) = Calibrated(network, {"emotion": 5.0}, flip=True).eval()(x)
+        (sharp,) = Calibrated(network, {"emotion": Calibration(0.5)}, flip=True).eval()(x)
+        (flat,) = Calibrated(network, {"emotion": Calibration(5.0)}, flip=True).eval()(x)
     assert (flat.max(dim=1).values < sharp.max(dim=1).values).all()
+
+
+def test_the_graph_scales_each_label_as_the_card_says(
+    exported: tuple[Any, Path], tmp_path: Path
+) -> None:
+    network, folder = exported
+    x = faces_of(6, 48).numpy()
+    recipe = replace(RECIPE, flip=HALF.flip)
+    plain = dict.fromkeys(CALIBRATIONS, PLAIN)
+    found = export_onnx(network, recipe, plain, tmp_path / "model.onnx")
+    save_artefact(tmp_path, build_card(sha256=found, heads=build_heads(plain)))
+    raw, scaled = OnnxModel(str(tmp_path)).predict(x), OnnxModel(str(folder))
+    for head, how in CALIBRATIONS.items():
+        assert calibration_of(scaled.card.head(head)) == how
+        wanted = how.apply(raw[head].probs)
+        assert scaled.predict(x)[head].probs == pytest.approx(wanted, abs=2e-3), head
+
+
+def test_biases_are_not_rounded_to_integers(exported: tuple[Any, Path], tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    recipe, path = replace(RECIPE, precision="int8"), tmp_path / "model.onnx"
+    pictures = faces_of(64, 48).numpy()
+    export_onnx(exported[0], recipe, CALIBRATIONS, path, pictures=pictures)
+    nodes = onnx.load(str(path)).graph.node
+    after = {name for node in nodes if node.op_type == "LogSoftmax" for name in node.output}
+    for node in nodes:  # in order
+        if after & set(node.input):
+            assert node.op_type in ("Exp", "ReduceSum", "Mul", "Sub", "Softmax")
+            after |= set(node.output)
+    assert "votes_probs" in after and "emotion_probs" not in after
 
 
 def test_a_card_for_another_file_is_refused(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ n and an interval), and which bytes it describes (`sha256`). `ModelCard` is of a
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -54,13 +55,18 @@ class InputSpec:
 class Head:
     """One output of a network.
 
+    Its probabilities are softmax(scale * log p * exp(by_entropy * H) / temperature + bias), p those
+    that are not calibrated, H their entropy in [0, 1]; all of that is already inside the network.
+
     Args:
         name: what the head is called in readings.
         output: its ONNX output.
         space: name of its label space.
-        temperature: of its calibration, already inside the network.
+        temperature: of its calibration.
         given: ``"head:label"`` entries. The head was trained on faces of these labels only, so
             their summed probability is the chance that it has anything to say; empty: always.
+        scale, bias, by_entropy: of its calibration, the first two one for each label; empty and 0
+            where it is a temperature only.
     """
 
     name: str
@@ -68,6 +74,9 @@ class Head:
     space: str
     temperature: float
     given: tuple[str, ...] = ()
+    scale: tuple[float, ...] = field(default=(), kw_only=True, metadata=LATER)
+    bias: tuple[float, ...] = field(default=(), kw_only=True, metadata=LATER)
+    by_entropy: float = field(default=0.0, kw_only=True, metadata=LATER)
 
     @property
     def label_space(self) -> LabelSpace:
@@ -163,6 +172,7 @@ class Card:
                 get_space(head.space)
             except LabelError as error:
                 raise ModelError(f"card '{self.name}', head '{head.name}': {error}") from None
+            self._check_scaling(head)
         known = {f"{h.name}:{label}" for h in self.heads for label in h.label_space.names}
         for head in self.heads:
             if not known.issuperset(head.given):
@@ -170,6 +180,15 @@ class Card:
                     f"card '{self.name}', head '{head.name}': given {sorted(head.given)} must be "
                     f"'head:label' of the heads {', '.join(h.name for h in self.heads)}"
                 )
+
+    def _check_scaling(self, head: Head) -> None:
+        lengths, k = {len(head.scale), len(head.bias)}, len(head.label_space)
+        finite = all(map(math.isfinite, (*head.scale, *head.bias, head.by_entropy)))
+        if lengths not in ({0}, {k}) or not finite or not all(v > 0 for v in head.scale):
+            raise ModelError(
+                f"card '{self.name}', head '{head.name}': scale and bias must be empty or {k} "
+                "finite numbers each, the scales above 0, and by_entropy a finite number"
+            )
 
     def head(self, name: str) -> Head:
         """The head called `name`; `ModelError` lists the heads there are otherwise."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import math
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from classpulse.core.card import Card, Head, InputSpec, QualityGate, save_card
 from classpulse.core.errors import InputError, ModelError
 from classpulse.core.files import make_folder, new_file, new_files
+from classpulse.lab.evaluate.calibration import Calibration
 from classpulse.lab.quantize import quantize
 from classpulse.lab.recipe import Recipe
 from classpulse.lab.train.targets import HEAD_GIVEN, HEAD_SPACES
@@ -32,30 +34,46 @@ HALF_FROM = 1024  # weights of at least this size are stored as float16
 
 
 class Calibrated(nn.Module):
-    """Network with temperatures and softmax inside: faces in, probs out.
+    """Network with calibration and softmax inside: faces in, probs out.
 
-    (b, c, h, w) float32 -> one (b, k) float32 per head, in the order of `temperatures`.
+    (b, c, h, w) float32 -> one (b, k) float32 per head, in the order of `calibrations`.
 
     Args:
         flip: average the logits of the face and of its mirror image.
     """
 
     def __init__(
-        self, network: nn.Module, temperatures: Mapping[str, float], *, flip: bool
+        self, network: nn.Module, calibrations: Mapping[str, Calibration], *, flip: bool
     ) -> None:
         super().__init__()
         self.network = network
-        self.temperatures = dict(temperatures)
+        self.calibrations = dict(calibrations)
         self.flip = flip
+        for head, how in self.calibrations.items():
+            if not how.is_plain:
+                scale = torch.tensor(how.scale or (1.0,)) / how.temperature
+                self.register_buffer(f"{head}_scale", scale)
+                # subtracted: `quantize` would round what is added
+                self.register_buffer(f"{head}_shift", -torch.tensor(how.bias or (0.0,)))
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         # one pass over both: half the nodes, and integer weights are stored once
         logits = self.network(torch.cat([x, x.flip(3)]) if self.flip else x)
         if self.flip:  # (2b, k) -> (b, k)
             logits = {h: z.reshape(2, -1, z.shape[1]).mean(dim=0) for h, z in logits.items()}
-        return tuple(
-            torch.softmax(logits[head] / t, dim=1) for head, t in self.temperatures.items()
-        )
+        return tuple(self._answer(head, logits[head]) for head in self.calibrations)
+
+    def _answer(self, head: str, logits: Tensor) -> Tensor:
+        """(b, k) -> (b, k); `Calibration.apply` in torch."""
+        how = self.calibrations[head]
+        if how.is_plain:
+            return torch.softmax(logits / how.temperature, dim=1)
+        scale, shift = getattr(self, f"{head}_scale"), getattr(self, f"{head}_shift")
+        logs = torch.log_softmax(logits, dim=1)
+        if how.by_entropy:
+            surprise = (logs.exp() * logs).sum(dim=1, keepdim=True)  # (b, 1), minus the entropy
+            logs = logs * torch.exp(surprise * (-how.by_entropy / math.log(logs.shape[1])))
+        return torch.softmax(logs * scale - shift, dim=1)
 
 
 def output_name(head: str) -> str:
@@ -63,14 +81,23 @@ def output_name(head: str) -> str:
     return f"{head}_probs"
 
 
-def build_heads(temperatures: Mapping[str, float]) -> tuple[Head, ...]:
+def build_heads(calibrations: Mapping[str, Calibration]) -> tuple[Head, ...]:
     """Card entries of the heads, in the order of the ONNX outputs.
 
     A head's condition is left out where the head that it asks is not there.
     """
     return tuple(
-        Head(name, output_name(name), HEAD_SPACES[name].name, float(t), _given(name, temperatures))
-        for name, t in temperatures.items()
+        Head(
+            name,
+            output_name(name),
+            HEAD_SPACES[name].name,
+            how.temperature,
+            _given(name, calibrations),
+            scale=how.scale,
+            bias=how.bias,
+            by_entropy=how.by_entropy,
+        )
+        for name, how in calibrations.items()
     )
 
 
@@ -82,7 +109,7 @@ def _given(name: str, heads: Collection[str]) -> tuple[str, ...]:
 def export_onnx(
     network: nn.Module,
     recipe: Recipe,
-    temperatures: Mapping[str, float],
+    calibrations: Mapping[str, Calibration],
     path: Path,
     *,
     pictures: NDArray[np.float32] | None = None,
@@ -103,7 +130,7 @@ def export_onnx(
     """
     spec = recipe.input
     example = torch.zeros(2, spec.channels, spec.height, spec.width)
-    wrapped = Calibrated(network, temperatures, flip=recipe.flip).eval()
+    wrapped = Calibrated(network, calibrations, flip=recipe.flip).eval()
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, we do not
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations
@@ -111,7 +138,7 @@ def export_onnx(
             wrapped,
             (example,),
             input_names=["faces"],
-            output_names=[output_name(head) for head in temperatures],
+            output_names=[output_name(head) for head in calibrations],
             dynamic_shapes=({0: torch.export.Dim("n")},),
             opset_version=OPSET,
             dynamo=True,

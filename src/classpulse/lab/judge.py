@@ -8,12 +8,10 @@ from numpy.typing import NDArray
 from classpulse.core.card import Metric
 from classpulse.core.records import Interval, Scores
 from classpulse.lab.data.faces import FaceSet, repeated_in
-from classpulse.lab.evaluate.metrics import (
-    cross_fitted_ece,
-    evaluate_scores,
-    heat,
-)
+from classpulse.lab.evaluate.calibration import Fitted
+from classpulse.lab.evaluate.metrics import ece_interval, evaluate_scores, floor_of_ece
 from classpulse.lab.evaluate.predictors import predict_heads
+from classpulse.lab.evaluate.resample import RESAMPLES, interval_of
 from classpulse.lab.evaluate.selective import cross_fitted_selective
 from classpulse.lab.train.sources import FaceParts
 from classpulse.lab.train.targets import hard_labels
@@ -48,8 +46,7 @@ def judge_answers(
 
 def ece_metric(head: str, ece: Interval, n: int, data: str) -> Metric:
     """The entry of a card for `cross_fitted_ece`."""
-    value, low, high = (round(v, 4) for v in (ece.value, ece.low, ece.high))
-    return Metric("ece, cross-fitted halves", head, value, low, high, n, data)
+    return _metric("ece, cross-fitted halves", head, ece, n, data)
 
 
 def calibration_metrics(
@@ -58,18 +55,39 @@ def calibration_metrics(
     truth: NDArray[np.int64],
     data: str,
     *,
-    temperature: float,
+    fitted: Fitted,
 ) -> list[Metric]:
-    """ECE, and selective accuracy with its coverage where the aim of nine in ten is reached.
+    """ECE, its floor and the accuracy of cross-fitted answers; selective accuracy and coverage.
+
+    The latter where nine in ten are reached.
 
     Args:
         probs: (n, k) at temperature 1; truth: (n,) labels, none missing.
         data: its name.
-        temperature: that the artefact has.
+        fitted: on them; the artefact has its calibration.
     """
-    ece = ece_metric(head, cross_fitted_ece(probs, truth, seed=0), len(truth), data)
-    found = cross_fitted_selective(heat(probs, temperature), truth, seed=0)
-    return [ece, *(found.metrics(head, data) if found else ())]
+    n, unseen = len(truth), fitted.unseen
+    found = [
+        _metric("ece, cross-fitted", head, ece_interval(unseen, truth, seed=0), n, data),
+        _metric("ece if perfectly calibrated", head, floor_of_ece(unseen, seed=0), n, data),
+    ]
+    if not fitted.calibration.is_plain:  # biases move labels: the accuracy on these rows is theirs
+        accuracy = _share(unseen.argmax(axis=1) == truth)
+        found.append(_metric("accuracy, cross-fitted calibration", head, accuracy, n, data))
+    shipped = fitted.calibration.apply(probs)
+    selective = cross_fitted_selective(shipped, truth, seed=0, unseen=unseen)
+    return [*found, *(selective.metrics(head, data) if selective else ())]
+
+
+def _share(right: NDArray[np.bool_]) -> Interval:
+    """Mean with its 95 % bootstrap interval; a resample of rows is a binomial draw."""
+    draws = np.random.default_rng(0).binomial(len(right), right.mean(), RESAMPLES) / len(right)
+    return interval_of(float(right.mean()), draws)
+
+
+def _metric(name: str, head: str, found: Interval, n: int, data: str) -> Metric:
+    value, low, high = (round(v, 4) for v in (found.value, found.low, found.high))
+    return Metric(name, head, value, low, high, n, data)
 
 
 def _judge(faces: FaceSet, heads: Mapping[str, Scores]) -> list[Metric]:
@@ -77,6 +95,5 @@ def _judge(faces: FaceSet, heads: Mapping[str, Scores]) -> list[Metric]:
     for head, scores in heads.items():
         result = evaluate_scores(scores, hard_labels(faces, head))
         for name, value in (("accuracy", result.accuracy), ("macro_f1", result.macro_f1)):
-            low, high = round(value.low, 4), round(value.high, 4)
-            found.append(Metric(name, head, round(value.value, 4), low, high, result.n, faces.name))
+            found.append(_metric(name, head, value, result.n, faces.name))
     return found

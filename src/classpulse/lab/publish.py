@@ -14,8 +14,13 @@ from classpulse.core.card import Head, Metric, ModelCard
 from classpulse.core.errors import ModelError
 from classpulse.lab.commit import source_commit
 from classpulse.lab.data.faces import FaceSet, repeated_in
+from classpulse.lab.evaluate.calibration import (
+    PLAIN,
+    Fitted,
+    calibration_of,
+    fit_calibration,
+)
 from classpulse.lab.evaluate.gate import fit_gate
-from classpulse.lab.evaluate.metrics import fit_temperature
 from classpulse.lab.export import (
     OPEN_GATE,
     build_heads,
@@ -65,7 +70,7 @@ def publish(
 ) -> tuple[ModelCard, dict[str, Any]]:
     """Make the artefact folder `out` from `run/best.pt`; it stays as it was until all is measured.
 
-    Temperatures and the gate are fitted on the validation part, which also chose the epoch: the
+    Calibration and the gate are fitted on the validation part, which also chose the epoch: the
     card says so. A test part of the split is measured besides; FER2013's PrivateTest is for
     others to judge.
 
@@ -75,7 +80,8 @@ def publish(
             in several ways; False leaves it open, for a network that will not read lessons.
 
     Returns:
-        The card, and the gate's curves (if fitted) and the epochs for the LOG.
+        The card; and for the LOG the gate's curves (if fitted), the epochs, and the likelihoods
+        that chose each head's calibration.
 
     Raises:
         InputError: the run has no `best.pt`, or the data files are missing or malformed.
@@ -83,26 +89,28 @@ def publish(
     """
     network = load_best(recipe, run)
     parts = load_parts(recipe, paths, votes)
-    temperatures, calibrated = _calibrate(network, parts.valid, recipe)
+    fitted, calibrated = _calibrate(network, parts.valid, recipe)
+    calibrations = {head: one.calibration for head, one in fitted.items()}
     pictures = draw_pictures(parts.train, recipe) if recipe.precision == "int8" else None
     with new_artefact(out) as aside:
         path = aside / "model.onnx"
-        sha256 = export_onnx(network, recipe, temperatures, path, pictures=pictures)
-        heads = build_heads(temperatures)
+        sha256 = export_onnx(network, recipe, calibrations, path, pictures=pictures)
+        heads = build_heads(calibrations)
         card = _card(recipe, network, heads, sha256, learned=_learned(recipe, parts))
         save_artefact(aside, card)
         model = OnnxModel(str(aside), threads=2)
-        fitted, curves = fit_gate(model, parts.valid) if gate else (OPEN_GATE, {})
+        found, curves = fit_gate(model, parts.valid) if gate else (OPEN_GATE, {})
         metrics = (*judge_parts(model, parts), *calibrated)
-        card = dataclasses.replace(card, gate=fitted, metrics=metrics, limits=_limits(parts))
+        card = dataclasses.replace(card, gate=found, metrics=metrics, limits=_limits(parts))
         save_artefact(aside, card)
-    return card, {**curves, "log": read_log(run / LOG)}
+    losses = {head: dict(one.losses) for head, one in fitted.items()}
+    return card, {**curves, "calibration": losses, "log": read_log(run / LOG)}
 
 
 def export_run(run: Path, out: Path) -> ModelCard:
     """Make the artefact folder `out` from `run/best.pt` and `run/recipe.json`, without data.
 
-    Temperatures are 1 and the gate is open, which the card says; `publish` does it properly.
+    Nothing is calibrated and the gate is open, which the card says; `publish` does it properly.
 
     Raises:
         InputError: the run has no recipe or no `best.pt`, or its precision needs pictures.
@@ -110,12 +118,12 @@ def export_run(run: Path, out: Path) -> ModelCard:
     """
     recipe = load_recipe(str(run / RESOLVED))
     network = load_best(recipe, run)
-    temperatures = dict.fromkeys(recipe.heads, 1.0)
+    calibrations = dict.fromkeys(recipe.heads, PLAIN)
     learned = f"{' and '.join(recipe.data.sets)}, split {recipe.data.split}"
     raw = "Not calibrated, no quality gate, never measured: exported from a run without data."
     with new_artefact(out) as aside:
-        sha256 = export_onnx(network, recipe, temperatures, aside / "model.onnx")
-        card = _card(recipe, network, build_heads(temperatures), sha256, learned=learned)
+        sha256 = export_onnx(network, recipe, calibrations, aside / "model.onnx")
+        card = _card(recipe, network, build_heads(calibrations), sha256, learned=learned)
         card = dataclasses.replace(card, limits=(raw, *card.limits))
         save_artefact(aside, card)
     return card
@@ -125,7 +133,7 @@ def export_again(run: Path, out: Path, *, like: str) -> ModelCard:
     """Make an artefact anew from the checkpoint of its run, to the byte, without data.
 
     Args:
-        like: the artefact, by shipped name or folder: its card has the temperatures, and names the
+        like: the artefact, by shipped name or folder: its card has the calibration, and names the
             recipe; of one that is not shipped, the run's own is taken.
 
     Raises:
@@ -136,9 +144,9 @@ def export_again(run: Path, out: Path, *, like: str) -> ModelCard:
     card = OnnxModel(like).card
     recipe = load_recipe(card.recipe if card.recipe in recipe_names() else str(run / RESOLVED))
     network = load_best(self_contained(recipe), run)
-    temperatures = {head.name: head.temperature for head in card.heads}
+    calibrations = {head.name: calibration_of(head) for head in card.heads}
     with new_artefact(out) as aside:
-        sha256 = export_onnx(network, recipe, temperatures, aside / "model.onnx")
+        sha256 = export_onnx(network, recipe, calibrations, aside / "model.onnx")
         if sha256 != card.sha256:
             raise ModelError(
                 f"{run} gives another file than {like} ({sha256[:12]}, not {card.sha256[:12]}): "
@@ -162,20 +170,18 @@ def load_best(recipe: Recipe, run: Path) -> FaceModel:
 
 def _calibrate(
     network: torch.nn.Module, valid: FaceSet, recipe: Recipe
-) -> tuple[dict[str, float], list[Metric]]:
-    """Temperature of every head, and what it gives on the half it was not fitted on."""
+) -> tuple[dict[str, Fitted], list[Metric]]:
+    """Calibration of every head, and what it gives on rows that it was not fitted on."""
     logits = predict_logits(network, prepare_all(valid, recipe.input), flip=recipe.flip)
-    temperatures: dict[str, float] = {}
+    found: dict[str, Fitted] = {}
     metrics: list[Metric] = []
     for head, values in logits.items():
         truth = hard_labels(valid, head)
         known = truth >= 0
         probs = torch.softmax(values, dim=1).numpy()[known]
-        temperatures[head] = round(fit_temperature(probs, truth[known]), 4)
-        metrics += calibration_metrics(
-            head, probs, truth[known], valid.name, temperature=temperatures[head]
-        )
-    return temperatures, metrics
+        found[head] = fit_calibration(probs, truth[known])
+        metrics += calibration_metrics(head, probs, truth[known], valid.name, fitted=found[head])
+    return found, metrics
 
 
 def draw_pictures(train: FaceSet, recipe: Recipe) -> NDArray[np.float32]:
@@ -215,7 +221,7 @@ def _learned(recipe: Recipe, parts: FaceParts) -> str:
     grouped = "" if how is None else f"; groups of {how.settings.column} balanced"
     return (
         f"{train.name} ({len(train):,} pictures that are not blank){votes}{taught}{grouped}; "
-        f"epoch, temperatures and gate chosen on {valid.name}"
+        f"epoch, calibration and gate chosen on {valid.name}"
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classpulse.core.errors import InputError, ShapeError
-from classpulse.lab.evaluate.metrics import fit_temperature, heat
+from classpulse.lab.evaluate.calibration import PLAIN, Calibration, fit_calibration
 
 LOG_FLOOR = 1e-6  # below, a member's probability says only "no": bounds what one member can do
 
@@ -27,7 +27,7 @@ class Combination:
     * matrix (m k, k) and bias: softmax([log P_1 ... log P_m] matrix + bias), logs cut at
       `LOG_FLOOR`.
 
-    The result is heated last: softmax(log p / temperature).
+    The result is calibrated last.
 
     Args:
         rule: name in `lab.ensemble.rules.RULES`, for the card.
@@ -36,7 +36,7 @@ class Combination:
         weights: (m,) float64, 0 or more, sum 1; None in the third form.
         matrix: float64, or None in the first form.
         bias: (k,) float64, or None in the first form.
-        temperature: above 0; 1 until `calibrate` sets it.
+        calibration: none until `calibrate` sets it.
 
     Raises:
         ShapeError: the arrays have none of the three forms.
@@ -49,7 +49,7 @@ class Combination:
     weights: Values | None = None
     matrix: Values | None = None
     bias: Values | None = None
-    temperature: float = 1.0
+    calibration: Calibration = PLAIN
 
     def __post_init__(self) -> None:
         m, k = self.members, self.labels
@@ -72,7 +72,7 @@ class Combination:
                 f"combination '{self.rule}': weights {self.weights.tolist()} must be 0 or more "
                 "and sum to 1"
             )
-        if not 0 < self.temperature < np.inf:
+        if not 0 < self.calibration.temperature < np.inf:
             raise InputError(f"combination '{self.rule}': temperature must be above 0")
 
     @property
@@ -115,14 +115,16 @@ class Combination:
             logs = np.log(np.maximum(probs.astype(np.float64), LOG_FLOOR))
             seen = np.concatenate(list(logs), axis=1)  # (m, n, k) -> (n, m k)
         if self.matrix is None or self.bias is None:
-            return heat(np.asarray(seen, dtype=np.float32), self.temperature)
-        logits = (seen @ self.matrix + self.bias) / self.temperature
+            return self.calibration.apply(np.asarray(seen, dtype=np.float32))
+        logits = seen @ self.matrix + self.bias
         raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(raised / raised.sum(axis=1, keepdims=True), dtype=np.float32)
+        return self.calibration.apply(
+            np.asarray(raised / raised.sum(axis=1, keepdims=True), dtype=np.float32)
+        )
 
 
 def calibrate(combination: Combination, probs: Probs, truth: Labels) -> Combination:
-    """With the temperature that fits labelled rows best, rounded as `lab.publish` does.
+    """With the calibration of `fit_calibration`.
 
     Args:
         probs: (m, n, k), best of rows on which neither members nor rule were fitted: a rule
@@ -130,9 +132,9 @@ def calibrate(combination: Combination, probs: Probs, truth: Labels) -> Combinat
         truth: (n,) labels, -1 for none.
     """
     known = check_members(probs, truth)
-    bare = replace(combination, temperature=1.0)
-    fitted = fit_temperature(bare.apply(probs[:, known]), truth[known])
-    return replace(combination, temperature=round(fitted, 4))
+    bare = replace(combination, calibration=PLAIN)
+    fitted = fit_calibration(bare.apply(probs[:, known]), truth[known])
+    return replace(combination, calibration=fitted.calibration)
 
 
 def check_members(probs: Probs, truth: Labels) -> NDArray[np.bool_]:

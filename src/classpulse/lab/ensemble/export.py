@@ -38,7 +38,7 @@ class About:
         summary: one sentence.
         recipe: that made it.
         commit: source revision.
-        fitted_on: data on which the combination and its temperatures were fitted.
+        fitted_on: data on which the combination and its calibration were fitted.
     """
 
     name: str
@@ -76,7 +76,12 @@ def export_ensemble(
     kept, rules = _prune(members, combinations)
     heads = tuple(
         dataclasses.replace(
-            find_head(kept, name), output=output_name(name), temperature=rule.temperature
+            find_head(kept, name),
+            output=output_name(name),
+            temperature=rule.calibration.temperature,
+            scale=rule.calibration.scale,
+            bias=rule.calibration.bias,
+            by_entropy=rule.calibration.by_entropy,
         )
         for name, rule in rules.items()
     )

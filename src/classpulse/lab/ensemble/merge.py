@@ -11,6 +11,7 @@ from onnx import TensorProto, compose, helper, numpy_helper
 from classpulse.core.card import InputSpec
 from classpulse.core.errors import InputError
 from classpulse.lab.ensemble.combination import LOG_FLOOR, Combination
+from classpulse.lab.evaluate.calibration import Calibration
 from classpulse.lab.evaluate.metrics import HEAT_FLOOR
 from classpulse.lab.export import output_name
 
@@ -107,9 +108,23 @@ class _Nodes:
         else:
             kernel = [self._constant(how.matrix), self._constant(how.bias)]
             logits = self._add("Gemm", [seen, *kernel])
-        cooled = self._add("Mul", [logits, self._constant(np.array(1 / how.temperature))])
+        ready = self._calibrate(logits, how.calibration, how.labels)
         end = output_name(self._head)
-        self.nodes.append(helper.make_node("Softmax", [cooled], [end], axis=1))
+        self.nodes.append(helper.make_node("Softmax", [ready], [end], axis=1))
+
+    def _calibrate(self, logits: str, how: Calibration, labels: int) -> str:
+        if how.is_plain:
+            return self._add("Mul", [logits, self._constant(np.array(1 / how.temperature))])
+        logs = self._add("LogSoftmax", [logits], axis=1)
+        if how.by_entropy:
+            parts = self._add("Mul", [self._add("Exp", [logs]), logs])
+            surprise = self._add("ReduceSum", [parts, self._constant(np.array([1]), np.int64)])
+            factor = np.array(-how.by_entropy / np.log(labels))
+            warmth = self._add("Exp", [self._add("Mul", [surprise, self._constant(factor)])])
+            logs = self._add("Mul", [logs, warmth])
+        scale = np.array(how.scale or 1.0) / how.temperature
+        scaled = self._add("Mul", [logs, self._constant(scale)])
+        return self._add("Add", [scaled, self._constant(np.array(how.bias or 0.0))])
 
     def _log(self, probs: str, floor: float) -> str:
         return self._add("Log", [self._add("Max", [probs, self._constant(np.array(floor))])])
@@ -119,7 +134,7 @@ class _Nodes:
         self.nodes.append(helper.make_node(kind, list(inputs), [name], **attributes))
         return name
 
-    def _constant(self, values: NDArray[np.float64]) -> str:
+    def _constant(self, values: NDArray[Any], kind: type[np.generic] = np.float32) -> str:
         name = f"{self._head}_constant{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(values.astype(np.float32), name))
+        self.constants.append(numpy_helper.from_array(values.astype(kind), name))
         return name

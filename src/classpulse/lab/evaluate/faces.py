@@ -12,6 +12,7 @@ from classpulse.core.errors import InputError
 from classpulse.core.labels import LabelSpace
 from classpulse.core.records import Interval, Scores
 from classpulse.lab.data.faces import KINDS, FaceSet, truth_in
+from classpulse.lab.evaluate.calibration import PLAIN, Calibration
 from classpulse.lab.evaluate.classification import ClassReport, score_classes
 from classpulse.lab.evaluate.compare import compare_models
 from classpulse.lab.evaluate.groups import GroupReport, score_groups
@@ -35,7 +36,7 @@ class Measured:
         sources: what exactly answered, for each.
         found: scores of each model, as its `predict` gives them.
         seconds: time each model took for all pictures.
-        temperatures: of the first model, by label space.
+        calibrations: of the first model, by label space.
     """
 
     faces: FaceSet
@@ -43,7 +44,7 @@ class Measured:
     sources: tuple[str, ...]
     found: tuple[Found, ...]
     seconds: tuple[float, ...]
-    temperatures: dict[str, float]
+    calibrations: dict[str, Calibration]
 
 
 def measure(
@@ -66,8 +67,8 @@ def measure(
         found.append(_predict(model, faces.images, on_step))
         seconds.append(time.perf_counter() - start)
     sources = tuple(model.source for model in models)
-    temperatures = dict(models[0].temperatures)
-    return Measured(faces, names, sources, tuple(found), tuple(seconds), temperatures)
+    calibrations = dict(models[0].calibrations)
+    return Measured(faces, names, sources, tuple(found), tuple(seconds), calibrations)
 
 
 def _predict(model: FacePredictor, images: NDArray[np.uint8], on_step: OnStep | None) -> Found:
@@ -143,7 +144,7 @@ def _evaluate_kind(measured: Measured, space: LabelSpace) -> dict[str, Any]:
         [scores_in(found, space) for found in measured.found],
         truth_in(measured.faces, space),
         space,
-        temperature=measured.temperatures.get(space.name, 1.0),
+        calibration=measured.calibrations.get(space.name, PLAIN),
         people=_people(measured.faces),
     )
 
@@ -162,7 +163,7 @@ def compare_scores(
     truth: NDArray[np.int64],
     space: LabelSpace,
     *,
-    temperature: float,
+    calibration: Calibration,
     people: NDArray[np.str_] | None = None,
 ) -> dict[str, Any]:
     """Plain values: the first model's numbers, its rivals', and paired tests against them.
@@ -171,12 +172,13 @@ def compare_scores(
         names: of the models.
         answers: their scores in `space`; None of a rival that does not answer in it.
         truth: (n,) labels, -1 where there is none.
-        temperature: inside the first model's scores.
+        calibration: inside the first model's scores.
         people: (n,) who is in each row; if known, intervals resample people, not rows.
     """
     scores = answers[0]
     assert scores is not None  # `choose_kinds` saw to it
-    first = evaluate_scores(scores, truth, temperature=temperature, clusters=people)
+    raw = calibration.undo(scores.probs)
+    first = evaluate_scores(scores, truth, raw=raw, clusters=people)
     plain = _plain(first, space)
     if people is not None:
         plain["people"] = len(np.unique(people[truth >= 0]))
@@ -287,7 +289,7 @@ def describe_evaluation(results: dict[str, Any]) -> str:
         people = f"; intervals by {one['people']} people" if "people" in one else ""
         lines += [
             "",
-            f"{kind}: ECE {one['ece_uncalibrated']:.4f} before temperature, {one['ece']:.4f} after"
+            f"{kind}: ECE {one['ece_uncalibrated']:.4f} before calibration, {one['ece']:.4f} after"
             f"{people}",
             " " * 12 + "".join(f"{label[:9]:>10}" for label in one["labels"]) + "   (predicted)",
         ]

@@ -31,7 +31,7 @@ class Evaluation:
         n: rows with a label.
         accuracy, macro_f1: with 95 % bootstrap intervals.
         ece: expected calibration error of the shipped probabilities (15 equal-width bins).
-        ece_uncalibrated: the same with the card's temperature undone.
+        ece_uncalibrated: the same before calibration.
         confusion: (k, k) counts, rows are the truth.
         per_class: label -> precision, recall, f1, n.
     """
@@ -49,7 +49,7 @@ def evaluate_scores(
     scores: Scores,
     truth: NDArray[np.int64],
     *,
-    temperature: float = 1.0,
+    raw: NDArray[np.float32] | None = None,
     clusters: Clusters | None = None,
     seed: int = 0,
 ) -> Evaluation:
@@ -58,7 +58,7 @@ def evaluate_scores(
     Args:
         scores: n rows over k labels.
         truth: (n,) labels; rows with -1 have none and are left out.
-        temperature: that is already inside `scores`, to tell what it changed.
+        raw: (n, k) probabilities before the calibration that is inside `scores`, if any is.
         clusters: (n,) whose rows are alike, as people: intervals resample them whole.
         seed: of the bootstrap.
 
@@ -84,7 +84,7 @@ def evaluate_scores(
         accuracy=interval_of(float(accuracy_of(confusion)), accuracy_of(draws)),
         macro_f1=interval_of(float(macro_f1_of(confusion)), macro_f1_of(draws)),
         ece=expected_calibration_error(probs, truth),
-        ece_uncalibrated=expected_calibration_error(heat(probs, 1 / temperature), truth),
+        ece_uncalibrated=expected_calibration_error(probs if raw is None else raw[known], truth),
         confusion=confusion,
         per_class=_per_class(truth, predicted, scores.space.names),
     )
@@ -120,8 +120,10 @@ def describe_rates(name: str, found: Evaluation) -> str:
 
 def expected_calibration_error(probs: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
     """Mean gap between confidence and accuracy over equal-width bins (Naeini et al. 2015)."""
-    confidence = probs.max(axis=1)
-    right = probs.argmax(axis=1) == truth
+    return _mean_gap(probs.max(axis=1), probs.argmax(axis=1) == truth)
+
+
+def _mean_gap(confidence: NDArray[np.float32], right: NDArray[np.bool_]) -> float:
     place = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
     gaps = [
         abs(float(confidence[place == b].mean()) - float(right[place == b].mean()))
@@ -129,6 +131,19 @@ def expected_calibration_error(probs: NDArray[np.float32], truth: NDArray[np.int
         for b in np.unique(place)
     ]
     return float(sum(gaps))
+
+
+def floor_of_ece(probs: NDArray[np.float32], *, seed: int) -> Interval:
+    """ECE that answers of these confidences would show if they were perfectly calibrated.
+
+    Mean and the middle 95 % over draws of which answers are right: a sample of n rows shows that
+    much by chance, so an ECE inside says nothing against the calibration.
+    """
+    random, confidence = np.random.default_rng(seed), probs.max(axis=1)
+    draws = [
+        _mean_gap(confidence, random.random(len(confidence)) < confidence) for _ in range(RESAMPLES)
+    ]
+    return interval_of(float(np.mean(draws)), np.array(draws))
 
 
 def heat(probs: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
@@ -159,17 +174,27 @@ def fit_temperature(probs: NDArray[np.float32], truth: NDArray[np.int64]) -> flo
 def cross_fitted_ece(
     probs: NDArray[np.float32], truth: NDArray[np.int64], *, seed: int
 ) -> Interval:
-    """ECE after temperature scaling when each half is scaled by the other half's temperature.
-
-    With a 95 % bootstrap interval over rows. ECE is biased upwards in small samples, and more so
-    in resamples: the interval leans to high values.
-    """
+    """`ece_interval` when each half is scaled by the temperature of the other half."""
     random = np.random.default_rng(seed)
     order = random.permutation(len(truth))
     halves = order[: len(order) // 2], order[len(order) // 2 :]
     scaled = np.empty_like(probs)
     for fit_on, used_on in (halves, halves[::-1]):
         scaled[used_on] = heat(probs[used_on], fit_temperature(probs[fit_on], truth[fit_on]))
+    return _ece_interval(scaled, truth, random)
+
+
+def ece_interval(probs: NDArray[np.float32], truth: NDArray[np.int64], *, seed: int) -> Interval:
+    """ECE with a 95 % bootstrap interval over rows, which leans to high values.
+
+    ECE is biased upwards in small samples, and more so in resamples.
+    """
+    return _ece_interval(probs, truth, np.random.default_rng(seed))
+
+
+def _ece_interval(
+    probs: NDArray[np.float32], truth: NDArray[np.int64], random: np.random.Generator
+) -> Interval:
     resamples = (random.integers(0, len(truth), len(truth)) for _ in range(RESAMPLES))
-    draws = [expected_calibration_error(scaled[rows], truth[rows]) for rows in resamples]
-    return interval_of(expected_calibration_error(scaled, truth), np.array(draws))
+    draws = [expected_calibration_error(probs[rows], truth[rows]) for rows in resamples]
+    return interval_of(expected_calibration_error(probs, truth), np.array(draws))

@@ -18,6 +18,7 @@ from classpulse.core.build import build_dataclass
 from classpulse.core.errors import InputError
 from classpulse.core.labels import RELABELS, LabelSpace
 from classpulse.core.records import Scores
+from classpulse.lab.evaluate.calibration import Calibration, calibration_of
 from classpulse.lab.evaluate.peers import open_peer
 from classpulse.runtime.model import OnnxModel
 from classpulse.vision.image import prepare
@@ -38,12 +39,12 @@ class FacePredictor(Protocol):
     Attributes:
         name: as the user wrote it.
         source: what exactly answers (file hash, package and version), printed with numbers.
-        temperatures: label space name -> temperature that is inside the scores already.
+        calibrations: label space name -> calibration that is inside the scores already.
     """
 
     name: str
     source: str
-    temperatures: Mapping[str, float]
+    calibrations: Mapping[str, Calibration]
 
     def predict(self, images: Images) -> Found:
         """Scores of crops (n, h, w) grey or (n, h, w, 3) RGB uint8, one for each label space."""
@@ -97,14 +98,16 @@ def scores_in(found: Found, space: LabelSpace) -> Scores | None:
 
 
 class Artefact:
-    """An artefact as it is shipped: the same `prepare`, network and temperatures as in the room."""
+    """An artefact as it is shipped: the same `prepare` and network as in the room."""
 
     def __init__(self, spec: str, *, threads: int = 2) -> None:
         self.model = OnnxModel(spec, threads=threads)
         card = self.model.card
         self.name = card.name
         self.source = f"sha256 {card.sha256[:12]}, {card.parameters:,} parameters"
-        self.temperatures: Mapping[str, float] = {h.space: h.temperature for h in card.heads}
+        self.calibrations: Mapping[str, Calibration] = {
+            head.space: calibration_of(head) for head in card.heads
+        }
 
     def predict(self, images: Images) -> Found:
         return tuple(predict_heads(self.model, images).values())
@@ -130,7 +133,7 @@ class PeerPredictor:
     def __init__(self, spec: str) -> None:
         self._peer = open_peer(spec.removeprefix(PEER))
         self.name, self.source = spec, self._peer.source
-        self.temperatures: Mapping[str, float] = {}
+        self.calibrations: Mapping[str, Calibration] = {}
 
     def predict(self, images: Images) -> Found:
         return (self._peer.predict(images),)
@@ -194,7 +197,7 @@ class Ensemble:
         self.name = spec.name
         voices = zip(members, self._weights, strict=True)
         self.source = "mean of " + ", ".join(f"{m.name} x {share:.3f}" for m, share in voices)
-        self.temperatures: Mapping[str, float] = {}
+        self.calibrations: Mapping[str, Calibration] = {}
 
     def predict(self, images: Images) -> Found:
         found = [member.predict(images) for member in self._members]
@@ -283,7 +286,7 @@ class Averaged:
     def __init__(self, inner: FacePredictor, views: str) -> None:
         self._inner, self._views = inner, VIEWS[views]
         self.name, self.source = inner.name, f"{inner.source}; {views} averaging"
-        self.temperatures: Mapping[str, float] = {}
+        self.calibrations: Mapping[str, Calibration] = {}
 
     def predict(self, images: Images) -> Found:
         passes = [self._inner.predict(view(images)) for view in self._views]

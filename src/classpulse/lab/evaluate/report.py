@@ -117,7 +117,7 @@ def _cards(results: Results) -> list[Card]:
         before = results.get("ece_uncalibrated")
         text = "expected calibration error, 0 is best"
         if before is not None:
-            text += f"; {number(before)} before temperature scaling"
+            text += f"; {number(before)} before calibration"
         cards.append(Card("Calibration error", number(results["ece"]), f"{text}."))
     area = (results.get("auroc") or {}).get("macro")
     if area is not None:

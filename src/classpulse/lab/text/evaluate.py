@@ -18,6 +18,7 @@ from classpulse.lab.data.corpora import CORPORA, hash_texts, load_texts
 from classpulse.lab.data.splits import find_part
 from classpulse.lab.data.text_readers import load_goemotions, load_labelled_texts
 from classpulse.lab.data.texts import MultiTextSet, TextSet
+from classpulse.lab.evaluate.calibration import calibration_of
 from classpulse.lab.evaluate.faces import compare_scores, describe_evaluation
 from classpulse.lab.evaluate.regression import score_throughput
 from classpulse.lab.text.compose import single, to_space
@@ -103,7 +104,7 @@ def _evaluate_single(
     seconds = time.perf_counter() - start
     answers = [scores[head.name], *(_ask(model, head.name, texts) for model in others)]
     result = compare_scores(
-        list(models), answers, texts.labels, texts.space, temperature=head.temperature
+        list(models), answers, texts.labels, texts.space, calibration=calibration_of(head)
     )
     result["abstained"] = _abstained(first, texts, scores, head.name)
     return {
