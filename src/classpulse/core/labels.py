@@ -79,6 +79,7 @@ EMOREACT_8 = LabelSpace(
     tuple("curiosity uncertainty excitement happiness surprise disgust fear frustration".split()),
 )
 LEARNING_STATE_4 = LabelSpace("learning-state-4", ("angry", "bored", "focused", "neutral"))
+VALENCE_3 = LabelSpace("valence-3", ("negative", "neutral", "positive"))
 TEXT_5 = LabelSpace("text-5", ("angry", "disgust", "fear", "happy", "sad"))
 TEXT_7 = LabelSpace("text-7", ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"))
 ISEAR_7 = LabelSpace(
@@ -106,6 +107,7 @@ SPACES: dict[str, LabelSpace] = {
         DAISEE_4,
         EMOREACT_8,
         LEARNING_STATE_4,
+        VALENCE_3,
         TEXT_5,
         TEXT_7,
         ISEAR_7,
@@ -264,6 +266,15 @@ RELABELS: dict[str, Relabel] = {
     )
 }
 
+
+_NEGATIVE: dict[str, str | None] = dict.fromkeys(FERPLUS_8.names, "negative")
+VALENCE_RULE = relabel_by_name(
+    "ferplus-to-valence",
+    FERPLUS_8,
+    VALENCE_3,
+    {**_NEGATIVE, "neutral": "neutral", "happiness": "positive", "surprise": None},
+    "sign of valence (Russell 1980); surprise has either, a class of its own in See et al. 2019",
+)
 
 # --- decision lists over FER+ votes ------------------------------------------------------------
 

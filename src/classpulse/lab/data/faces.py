@@ -15,15 +15,18 @@ from classpulse.core.labels import (
     LEARNING_STATE_RULE,
     RELABELS,
     UNLABELED,
+    VALENCE_3,
     LabelSpace,
     ferplus_majority,
 )
 from classpulse.lab.data.rows import as_rows
+from classpulse.lab.data.valence import valence_labels
 
 KINDS: dict[str, LabelSpace] = {
     "emotion": FER2013_7,
     "ferplus": FERPLUS_8,
     "learning-state": LEARNING_STATE_4,
+    "valence": VALENCE_3,
 }
 """What a face can be labelled with, by the word that commands use."""
 
@@ -125,9 +128,9 @@ class FaceSet:
 def truth_in(faces: FaceSet, space: LabelSpace) -> NDArray[np.int64]:
     """(n,) labels of every face in `space`, -1 where it has none.
 
-    FER+ labels are the majority of the votes and learning states come from the decision list over
-    them, never from other labels; for every other space the set's own labels are renamed by a rule
-    of `RELABELS`.
+    FER+ labels and valence are the majority of the votes and learning states come from the decision
+    list over them, never from other labels; for every other space the set's own labels are renamed
+    by a rule of `RELABELS`.
 
     Raises:
         InputError: the set has neither votes nor a rule that leads to `space`.
@@ -136,9 +139,11 @@ def truth_in(faces: FaceSet, space: LabelSpace) -> NDArray[np.int64]:
         return LEARNING_STATE_RULE.apply(faces.votes)
     if faces.votes is not None and space == FERPLUS_8:
         return ferplus_majority(faces.votes)
+    if faces.votes is not None and space == VALENCE_3:
+        return valence_labels(faces.votes)
     if faces.space == space:
         return faces.labels
-    if space in (LEARNING_STATE_4, FERPLUS_8):
+    if space in (LEARNING_STATE_4, FERPLUS_8, VALENCE_3):
         raise InputError(
             f"{faces.name} has no votes, and {space.name} needs FER+ votes: give the path of "
             "fer2013new.csv"
