@@ -20,7 +20,7 @@ from classpulse.lab.recipe_file import recipe_names
 from classpulse.lab.text.check import check_text_recipe
 from classpulse.lab.text.recipe import TextRecipe
 from classpulse.lab.train.loop import first_losses
-from classpulse.lab.train.run import build_network, build_training, self_contained
+from classpulse.lab.train.run import build_learner, build_network, build_training, self_contained
 from classpulse.lab.train.targets import HEAD_SPACES
 
 BATCH, STEPS = 4, 2
@@ -106,7 +106,7 @@ def check_recipe(recipe: Recipe) -> Checked:
     """
     schedule = dataclasses.replace(recipe.schedule, batch=BATCH)
     recipe = dataclasses.replace(self_contained(recipe), schedule=schedule, groups=None)
-    network = build_network(recipe)
+    network = build_learner(recipe)
     data = build_training(_made_up(recipe.schedule.seed), recipe)
     losses = first_losses(network, data, recipe, steps=STEPS)
     if not np.isfinite(losses).all():

@@ -20,6 +20,7 @@ from classpulse.lab.models.residual import ResidualSettings
 from classpulse.lab.recipe_file import GONE, OWN, is_classic, is_ensemble, is_of_text, read_table
 from classpulse.lab.train.augment import Augment
 from classpulse.lab.train.average import Averaging
+from classpulse.lab.train.coteach import CoTeaching
 from classpulse.lab.train.kinds import Choice, parse_choice
 from classpulse.lab.train.labeling import Labeling
 from classpulse.lab.train.losses import LOSSES, CrossEntropy, Loss
@@ -102,6 +103,7 @@ class Recipe:
         teach: models that give part of every target; None for labels alone.
         start: folder of a run whose best weights this one begins with, or an artefact, shipped or
             in a folder; None for the network's own.
+        coteach: two networks choose each other's rows; None for one that learns from all.
         sharpness: sharpness-aware steps; None for plain ones.
         schedule, averaging, stopping, augment: see there.
         claims: numbers reached with it.
@@ -127,6 +129,7 @@ class Recipe:
     labels: Labeling | None = None
     teach: Teaching | None = None
     start: str | None = None
+    coteach: CoTeaching | None = None
     schedule: Schedule = field(default_factory=Schedule)
     sharpness: Sharpness | None = None
     averaging: Averaging = field(default_factory=Averaging)

@@ -19,7 +19,7 @@ from classpulse.lab.train.checkpoint import UNREADABLE
 from classpulse.lab.train.folder import CHECKPOINT
 from classpulse.lab.train.logs import LOG
 from classpulse.lab.train.loop import Training, Validate, fit
-from classpulse.lab.train.run import build_network
+from classpulse.lab.train.run import build_learner
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def iterate_epochs(
         save_text("".join(lines), folder / LOG)
         return metrics
 
-    model = build_network(recipe)
+    model = build_learner(recipe)
     for epoch in fit(model, data, recipe, folder / CHECKPOINT, validate=logged):
         yield rows[epoch.number - 1]
 

@@ -19,6 +19,7 @@ from classpulse.lab.recipe import Recipe
 from classpulse.lab.train.augment import augment_batch, shrink
 from classpulse.lab.train.average import WeightAverage, update_norms
 from classpulse.lab.train.checkpoint import load_checkpoint, save_checkpoint
+from classpulse.lab.train.coteach import Lesson, Pair, exchange, first_of
 from classpulse.lab.train.epoch import Epoch, Numbers, Resumed, Trained
 from classpulse.lab.train.losses import multi_head_loss
 from classpulse.lab.train.mixing import mix_batch
@@ -255,15 +256,17 @@ def train_steps(
         generator, forward: see `draw_batch` and `loss_of`.
     """
     model.train()
+    number = share.number
     for step, (rows, lr) in enumerate(zip(share.batches, share.rates, strict=True)):
         set_lr(optimizer, lr)
-        faces, wanted = draw_batch(data, recipe, rows, number=share.number, generator=generator)
-        loss = loss_of(model, faces, wanted, data, recipe, forward=forward)
+        faces, wanted = draw_batch(data, recipe, rows, number=number, generator=generator)
+        loss = loss_of(model, faces, wanted, data, recipe, number=number, forward=forward)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if recipe.sharpness is not None and recipe.sharpness.climbs(step):
             with climbed(model, recipe.sharpness.rho):
-                loss_of(model, faces, wanted, data, recipe, forward=forward).backward()
+                again = loss_of(model, faces, wanted, data, recipe, number=number, forward=forward)
+                again.backward()
         optimizer.step()
         yield loss.item()
 
@@ -290,18 +293,28 @@ def loss_of(
     data: Training,
     recipe: Recipe,
     *,
+    number: int = 1,
     forward: nn.Module | None = None,
 ) -> Tensor:
-    """The loss of a `draw_batch`, a scalar.
+    """The loss of a `draw_batch`, a scalar; of a pair the sum of both.
 
     Args:
+        number: of the epoch, which decides how many rows a pair leaves out.
         forward: computes the logits with the weights of `model`; itself unless given.
     """
     with half_precision():
-        logits = (model if forward is None else forward)(faces)
-    return multi_head_loss(
-        logits, wanted, recipe.heads, loss=recipe.loss.settings, class_weights=data.class_weights
-    ) + l2_penalty(model)
+        if recipe.coteach is not None and isinstance(model, Pair):
+            keep = recipe.coteach.kept(number, len(faces))
+            lessons = exchange(model, faces, wanted, recipe.heads, keep=keep)
+        else:
+            lessons = [Lesson(model, (model if forward is None else forward)(faces), wanted)]
+    loss, weights = recipe.loss.settings, data.class_weights
+    losses = [
+        multi_head_loss(one.logits, one.targets, recipe.heads, loss=loss, class_weights=weights)
+        + l2_penalty(one.network)
+        for one in lessons
+    ]
+    return torch.stack(losses).sum()
 
 
 def _draw_order(data: Training, generator: torch.Generator) -> Tensor:
@@ -321,13 +334,14 @@ def _is_averaged(recipe: Recipe, number: int) -> bool:
 
 
 def _scored(run: RunState, data: Training, recipe: Recipe, number: int) -> nn.Module:
-    """What counts after this epoch: the network itself, or the average with fitting statistics.
+    """What counts after this epoch: the network itself, or the average with fitting statistics; of
+    a pair the first.
 
     Draws no random number, so that it can be made again from a checkpoint.
     """
     if not _is_averaged(recipe, number):
-        return run.model
-    scored = run.average.apply(run.model)
+        return first_of(run.model)
+    scored = first_of(run.average.apply(run.model))
     if recipe.averaging.norms == "estimate":
         side = recipe.schedule.side_at(number)
         chunks = data.x.split(NORM_BATCH)

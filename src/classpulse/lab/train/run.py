@@ -26,6 +26,7 @@ from classpulse.lab.models.restore import load_artefact, take_trunk
 from classpulse.lab.recipe import Recipe, recipe_table
 from classpulse.lab.train.augment import shrink
 from classpulse.lab.train.checkpoint import load_weights, save_state
+from classpulse.lab.train.coteach import Pair
 from classpulse.lab.train.epoch import EpochResult, Resumed
 from classpulse.lab.train.folder import (
     BEST,
@@ -126,7 +127,7 @@ def train_parts(
     official = recipe.data.split == "official"  # its parts are fixed, whatever is merged
     drawn = () if official else ("data.sets", "schedule.seed")
     check_start(recipe.start, recipe_table(recipe), held=("data.split", *drawn))
-    model, heads = build_network(recipe), list(recipe.heads)
+    model, heads = build_learner(recipe), list(recipe.heads)
     data = build_training(parts.train, recipe)
     if parallel is not None and own_rank() > 0:
         follow_group(model, data, recipe, parallel)
@@ -241,6 +242,20 @@ def _targets(
     faces: FaceSet, heads: Iterable[str], *, smoothing: float
 ) -> dict[str, NDArray[np.float32]]:
     return {head: soft_targets(faces, head, smoothing=smoothing) for head in heads}
+
+
+def build_learner(recipe: Recipe) -> nn.Module:
+    """What is trained: the recipe's network, or with `coteach` a `Pair` of two.
+
+    The second has the next seed; where both start from one run, only dropout tells them apart.
+
+    Raises:
+        InputError, ModelError: as `build_network`.
+    """
+    if recipe.coteach is None:
+        return build_network(recipe)
+    schedule = replace(recipe.schedule, seed=recipe.schedule.seed + 1)
+    return Pair(build_network(recipe), build_network(replace(recipe, schedule=schedule)))
 
 
 def build_network(recipe: Recipe) -> FaceModel:

@@ -36,14 +36,14 @@ def open_scheme(
     """Workers that train `model` with this process, as long as the block lasts; None for none.
 
     Raises:
-        InputError: the batch cannot be shared evenly, the shared memory is too small, or the
-            recipe climbs and the scheme is not in step.
+        InputError: the batch cannot be shared evenly, the shared memory is too small, the recipe
+            has two networks, or it climbs and the scheme is not in step.
         WorkerError: a worker fails or is killed while it is at work.
     """
     if how is None:
         yield None
         return
-    how.check_batch(recipe.schedule.batch)
+    _check(how, recipe)
     if recipe.sharpness is not None and how.scheme != "ddp":
         raise InputError(
             f"[sharpness] climbs in weights that {how.scheme} shares with others at work: train "
@@ -57,13 +57,22 @@ def follow_group(model: nn.Module, data: Training, recipe: Recipe, how: Parallel
     """Be one of torchrun's other workers, until the first one is done.
 
     Raises:
-        InputError: the batch cannot be shared evenly.
+        InputError: the batch cannot be shared evenly, or the recipe has two networks.
         WorkerError: another worker is gone.
     """
-    how.check_batch(recipe.schedule.batch)
+    _check(how, recipe)
     rank = own_rank()
     with _in_group(how, rank), _threads(how.threads), _lost_peers_named(None):
         follow(model, data, recipe, how, rank, hear_group)
+
+
+def _check(how: Parallel, recipe: Recipe) -> None:
+    how.check_batch(recipe.schedule.batch)
+    if recipe.coteach is not None:
+        raise InputError(
+            "[coteach] chooses among the rows of a whole batch, and workers have parts of it: "
+            "train alone"
+        )
 
 
 @contextmanager
