@@ -9,6 +9,7 @@ from classpulse.lab.models.mobilenet import MobileNetSettings
 from classpulse.lab.models.registry import MODELS
 from classpulse.lab.models.repvgg import RepVggSettings
 from classpulse.lab.models.residual import ResidualSettings
+from classpulse.lab.models.residual_mask import ResidualMaskSettings
 from classpulse.lab.models.stack import Block, Dense, Stack
 from classpulse.lab.models.transfer import ResNetSettings, VggSettings
 from classpulse.lab.models.vgg_bn import VggBnSettings
@@ -45,6 +46,7 @@ SMALL: dict[str, object] = {
     "vit-2": replace(VIT, hidden=(16,)),
     "aieducation": AieducationSettings(channels=4, blocks=3, fc=1, kernel=5, pool=5),
     "residual-se": ResidualSettings((16, 32), blocks=1, stem=8),
+    "residual-mask": ResidualMaskSettings((16, 32), blocks=1, stem=8, masks=(2, 1)),
     "vgg-bn": VggBnSettings((8, 8, 16, 16), hidden=16),
     "repvgg": RepVggSettings(8, (8, 16), (2, 1)),
     "convnext": ConvNextSettings((8, 16), (1, 2)),

@@ -499,6 +499,13 @@ def test_a_fused_network_answers_the_same_with_plain_convolutions() -> None:
     assert count_parameters(fused) < count_parameters(model)
 
 
+def test_a_network_without_such_blocks_is_fused_to_a_copy_of_itself() -> None:
+    model = small("convnext").eval()
+    before, after = model.state_dict(), fuse(model).state_dict()
+    assert list(before) == list(after)
+    assert all(torch.equal(before[key], after[key]) for key in before)
+
+
 # --- the residual network of the running recipes -------------------------------------------------
 
 

@@ -23,6 +23,7 @@ from classpulse.lab.models.dlib_resnet import DlibSettings, build_dlib
 from classpulse.lab.models.mobilenet import MobileNetSettings, build_mobilenet
 from classpulse.lab.models.repvgg import RepVggSettings, build_repvgg
 from classpulse.lab.models.residual import ResidualSettings, build_residual
+from classpulse.lab.models.residual_mask import ResidualMaskSettings, build_residual_mask
 from classpulse.lab.models.stack import Stack, build_stack
 from classpulse.lab.models.transfer import (
     ResNetSettings,
@@ -171,6 +172,14 @@ _KINDS: tuple[ModelKind[Any], ...] = (
         "Residual network with squeeze-and-excitation (He et al. 2016, Hu et al. 2018).",
         ResidualSettings(),
         build_residual,
+        channels=1,
+        any_side=True,
+    ),
+    ModelKind(
+        "residual-mask",
+        "Residual network with an encoder-decoder mask per stage (after Pham et al. 2020).",
+        ResidualMaskSettings(),
+        build_residual_mask,
         channels=1,
         any_side=True,
     ),
