@@ -44,7 +44,13 @@ PIECE = 8  # steps between two looks at the clock
 SIDE = 40  # pixels, of families that begin with nothing
 WEAK = ["augment.rotation=8", "augment.shift=0.06", "augment.erase=0.0", "augment.mixup_share=0.0",
         "augment.shear=0.0", "augment.zoom=[0.94, 1.08]"]  # fmt: skip
-NOTHING = [*WEAK, "data.dedup=true", "claims=[]", f"schedule.sides=[[4, {SIDE}]]"]
+NOTHING = [
+    *WEAK,
+    "data.dedup=true",
+    "claims=[]",
+    "rate.restarts=[]",
+    f"schedule.sides=[[4, {SIDE}]]",
+]
 TRAINED = ["claims=[]", 'start="face-flagship"', "schedule.sides=[[4, 48]]", "rate.peak_lr=1e-4"]
 
 
@@ -58,9 +64,15 @@ VARIANTS: dict[str, dict[str, list[str]]] = {
         "residual-se, width 48": NOTHING,
         "residual-se, width 32": [*NOTHING, "network.widths=[32, 64, 128, 256]"],
         "residual-mask": family("residual-mask"),
+        "residual-se, CBAM": [*NOTHING, 'network.gate="cbam"'],
         "vgg-bn": [*family("vgg-bn"), "schedule.sides=[[4, 48]]"],
         "repvgg": family("repvgg"),
         "convnext": family("convnext"),
+        "residual-se, co-teaching": [*NOTHING, "coteach={forget = 0.1, ramp = 2}"],
+        "residual-se, valence": [
+            *NOTHING,
+            "heads={emotion = 1.0, votes = 0.7, state = 0.3, valence = 0.3}",
+        ],
     },
     "sides": {
         "32 px": [*NOTHING, "schedule.sides=[[4, 32]]"],
@@ -71,6 +83,8 @@ VARIANTS: dict[str, dict[str, list[str]]] = {
         "as the recipe": TRAINED,
         "no smoothing": [*TRAINED, "schedule.label_smoothing=0.0"],
         "smoothing .2": [*TRAINED, "schedule.label_smoothing=0.2"],
+        "votes half of the label": [*TRAINED, "labels={votes = 0.5}"],
+        "copies one target": [*TRAINED, 'labels={repeats = "mean"}'],
         "generalized cross-entropy": [*TRAINED, 'loss={kind = "generalized", q = 0.5}'],
         "focal loss": [*TRAINED, 'loss={kind = "focal"}'],
     },
