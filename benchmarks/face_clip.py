@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from classpulse.core.card import InputSpec
 from classpulse.core.records import Faces
 from classpulse.vision.detect import build_detector
-from classpulse.vision.image import crop_face, prepare
+from classpulse.vision.image import crop_face, resize
 from classpulse.vision.source import open_source
 
 VIDEOS = Path(__file__).parents[2] / "shared" / "data" / "video"
 TILE, COLUMNS, ROWS = (256, 360), 5, 2  # width, height; 5 x 256 = 1280, 2 x 360 = 720
 FACES = COLUMNS * ROWS
+SIDE = 128  # pixels, of the pictures that networks and peers are asked about
+FRAMING = InputSpec(48, 48, 1, (0.5,), (0.25,), "fer2013")  # only its framing counts
 LATER = 20  # frames between the two rows
 PEOPLE = (  # file, x, y, width, height of the part with the face, pixels of the file
     ("head-pose-face-detection-female-and-male.gif", 260, 5, 140, 197),
@@ -72,7 +74,7 @@ def _swing(tiles: list[NDArray[np.uint8]], index: int) -> NDArray[np.uint8]:
 
 
 def prepare_clip(folder: Path, *, frames: int) -> None:
-    """The clip and the faces that our detector finds in it, for the cases without detector."""
+    """The clip, the faces that our detector finds in it, and pictures of some of them."""
     write_clip(folder / "clip.mp4", frames=frames)
     find = build_detector("retinaface")
     with open_source(folder / "clip.mp4") as source:
@@ -85,6 +87,7 @@ def prepare_clip(folder: Path, *, frames: int) -> None:
         landmarks=np.concatenate([faces.landmarks for faces in found]),
         ends=ends,
     )
+    np.save(folder / "pictures.npy", _cut_pictures(folder))
 
 
 def load_faces(folder: Path) -> list[Faces]:
@@ -95,14 +98,19 @@ def load_faces(folder: Path) -> list[Faces]:
     return [every[a:b] for a, b in pairwise([0, *ends])]
 
 
-def load_crops(folder: Path, spec: InputSpec) -> NDArray[np.float32]:
-    """(n, c, h, w) every eighth face of the clip, prepared for a network."""
-    crops, faces = [], load_faces(folder)
+def load_pictures(folder: Path) -> NDArray[np.uint8]:
+    """(n, `SIDE`, `SIDE`, 3) uint8 RGB: faces of the clip cut out as the room does it."""
+    return np.asarray(np.load(folder / "pictures.npy"), np.uint8)
+
+
+def _cut_pictures(folder: Path) -> NDArray[np.uint8]:
+    """Every eighth face, another one in each frame."""
+    pictures, faces = [], load_faces(folder)
     with open_source(folder / "clip.mp4") as frames:
         for frame in frames:
             at = faces[frame.index]
             assert at.landmarks is not None
             for row in range(frame.index % 8, len(at), 8):
-                crop = crop_face(frame.image, at.box[row], at.landmarks[row], spec)
-                crops.append(prepare(crop, spec))
-    return np.stack(crops)
+                crop = crop_face(frame.image, at.box[row], at.landmarks[row], FRAMING)
+                pictures.append(resize(crop, width=SIDE, height=SIDE))
+    return np.stack(pictures)

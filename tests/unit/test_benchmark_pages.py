@@ -6,7 +6,9 @@ import subprocess
 import sys
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("matplotlib")
@@ -16,6 +18,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 sys.path.append(str(ROOT / "benchmarks"))
 
 import classic_page  # noqa: E402
+import face_page  # noqa: E402
 import parallel_page  # noqa: E402
 from measure import (  # noqa: E402
     Usage,
@@ -117,8 +120,114 @@ def test_the_table_of_training_speed_is_that_of_its_results() -> None:
     assert fill_text(page, found, {"speed": training_speed.describe_speeds}) == page
 
 
+def speed_results(**changed: Any) -> dict[str, Any]:
+    """Results of face_latency.py: one model, its int8 copy, and fer."""
+
+    def batches(speed: float) -> dict[str, Any]:
+        one = {"faces_per_second": speed, "cpu_ms": 1e3 / speed, "network_per_second": speed}
+        return {"batches": dict.fromkeys(("1", "8", "32", "64"), one), "others": 0.01, "flops": 4e8}
+
+    def clip(speed: float) -> dict[str, Any]:
+        spent = {"cpu_ms": 2e3 / speed, "faces": 9.5, "peak_mb": 300.0, "others": 0.02}
+        return {"frames_per_second": speed, "reach": [speed - 1, speed + 1], **spent}
+
+    peaks = {"fp32": {"onnxruntime": 8e10, "numpy": 1e11}, "int8": {"onnxruntime": 4e11}}
+    names = "face-flagship", "face-flagship-int8"
+    copy = {"of": names[0], "calibrated": "FER2013 Training", "rows": 512, "agreement": 0.99}
+    return {
+        **ONE,
+        "others": 0.015,
+        "runs": 3,
+        "clip_frames": 150,
+        "faces_in_clip": 10,
+        "pictures": [64, 128],
+        "goals": face_page.GOALS,
+        "times_peer": face_page.TIMES_PEER,
+        "arithmetic": dict(zip(names, ("fp32", "int8"), strict=True)),
+        "int8": {names[1]: copy},
+        "peers": {"fer": "fer 25.10.3"},
+        "skipped": {"facex": "not installed: run  pip install"},
+        "peaks": {"1": peaks | {"others": 0.0}},
+        "networks": {
+            name: {"1": batches(speed)}
+            for name, speed in zip((*names, "peer:fer"), (200.0, 500.0, 4000.0), strict=True)
+        },
+        "clip": {
+            names[0]: {"default": clip(12.0), "faces given": clip(18.0)},
+            names[1]: {"default": clip(24.0)},
+            "fer": {"default": clip(4.0), "faces given": clip(36.0)},
+        },
+        **changed,
+    }
+
+
+def test_the_speed_of_faces_is_told_beside_the_goals_the_peer_and_the_peak() -> None:
+    text = face_page.describe_speed(speed_results())
+    assert "| `face-flagship` | 15 frames/s | 12.0 frames/s | **not met** |" in text
+    assert "| `face-flagship` | 5 times fer | 3.0 times | **not met** |" in text
+    assert "| `face-flagship-int8` | 15 frames/s | 24.0 frames/s | met |" in text
+    assert "| `face-flagship-int8` | 5 times fer | 6.0 times | met |" in text
+    given = next(line for line in text.splitlines() if "| faces given | 18.0 |" in line)
+    assert given.endswith("| 0.5 | 0.5 |")  # beside fer, faces given too
+    # 200 faces/s of 400 MFLOP are 80 of 100 GFLOP/s, 500 of them 200 of 400
+    assert "| `face-flagship` | fp32 | 1 | 400 | 80% | 80% | 80% | 80% | 80 | 100 | 80% |" in text
+    assert "| 200 | 400 | 50% |" in text
+    peaks = "float32 MatMul by numpy 100, MatMulInteger, uint8 x int8 by onnxruntime 400"
+    assert peaks in " ".join(text.split())
+    assert "- Not measured: facex: not installed" in text and "busy" not in text
+
+
+def test_speeds_beside_other_work_and_without_the_peer_are_told_so() -> None:
+    found = speed_results()
+    found["clip"]["face-flagship"]["default"]["others"] = 0.4
+    found["int8"]["face-flagship-int8"]["calibrated"] = "the clip itself"
+    del found["clip"]["fer"]
+    text = face_page.describe_speed(found)
+    assert "**The machine was busy" in text and "40% beside the worst case" in text
+    assert "not installed" in text and "times fer |" not in text.split("### Goals")[1]
+    assert "pictures of the clip itself, which flatters" in text
+
+
+def test_the_table_of_face_speed_is_that_of_its_results() -> None:
+    import face_latency
+
+    found = json.loads(face_latency.RESULTS.read_text(encoding="utf-8"))
+    page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    if "peaks" not in found:
+        pytest.skip("measured before the page was written by its program")
+    assert fill_text(page, found, face_page.TABLES) == page
+
+
+def test_products_are_counted_and_peaks_measured_in_both_arithmetics(tmp_path: Path) -> None:
+    from builders import write_artefact
+    from face_roofline import count_products, is_quantized, measure_peaks
+
+    peaks = measure_peaks(1, quick=True)
+    assert set(peaks) == {"fp32", "int8"} and all(min(w.values()) > 1e6 for w in peaks.values())
+    path = write_artefact(tmp_path / "tiny") / "model.onnx"
+    assert count_products(path) > 0 and not is_quantized(path)
+
+
+def test_rows_that_a_graph_makes_itself_are_counted(tmp_path: Path) -> None:
+    """As in a network that reads a face and its mirror image in one pass."""
+    import onnx
+    from face_roofline import count_products
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = numpy_helper.from_array(np.zeros((4, 1, 3, 3), np.float32), "weights")
+    nodes = [
+        helper.make_node("Concat", ["faces", "faces"], ["both"], axis=0),
+        helper.make_node("Conv", ["both", "weights"], ["out"], pads=[1, 1, 1, 1]),
+    ]
+    given = helper.make_tensor_value_info("faces", TensorProto.FLOAT, ["n", 1, 8, 8])
+    out = helper.make_tensor_value_info("out", TensorProto.FLOAT, ["m", 4, 8, 8])
+    graph = helper.make_graph(nodes, "twice", [given], [out], [weights])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(model, tmp_path / "twice.onnx")
+    assert count_products(tmp_path / "twice.onnx") == 2 * 4 * 8 * 8 * 9
+
+
 def test_one_against_rest_is_compared_with_that_of_scikit_learn() -> None:
-    import numpy as np
     from parallel_cases import rest_serial, same_machine, svc_serial
 
     from classpulse.lab.parallel.svm import ParallelSVC
