@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export FER2013 ?= ../shared/data/fer2013/fer2013.csv.gz
 BENCH_CLIP := ../shared/data/video/classroom.gif
+BENCH_FACES := $(addprefix ../shared/data/video/,head-pose-face-detection-female-and-male.gif \
+	learn.mkv school.mkv student.mkv) ../shared/data/ck48/CK+48.zip
 
 .PHONY: demo test test-all check bench bench-data clean
 
@@ -35,7 +37,8 @@ check: $(VENV)/test.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-# on idle cores; about an hour and a half on two. Sizes are the programs' defaults, which pages show
+# on idle cores; two hours and a half on two, more with further face models. Sizes are the programs'
+# defaults, which pages show
 bench: bench-data $(VENV)/test.stamp
 	$(BIN)/python benchmarks/dependencies.py
 	$(BIN)/python benchmarks/memory.py
@@ -43,10 +46,12 @@ bench: bench-data $(VENV)/test.stamp
 	$(BIN)/python benchmarks/parallel.py
 	$(BIN)/python benchmarks/parallel_training.py
 	$(BIN)/python benchmarks/classic.py
+	$(BIN)/python benchmarks/face_latency.py
+	$(BIN)/python benchmarks/domain.py
 
 # before anything is installed or measured
 bench-data:
-	@for file in "$(FER2013)" $(BENCH_CLIP); do test -r "$$file" || { \
+	@for file in "$(FER2013)" $(BENCH_CLIP) $(BENCH_FACES); do test -r "$$file" || { \
 		echo "make bench cannot read $$file: see ../shared/data, or give FER2013=PATH" >&2; \
 		exit 1; }; done
 
