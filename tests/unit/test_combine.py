@@ -87,6 +87,15 @@ def test_members_become_one_artefact(command: Any, made: Path, fer: Path, tmp_pa
     evaluated = json.loads(command("evaluate", tmp_path / "both", fer, "--json").out)
     first = next(m for m in card.metrics if m.data == "FER2013 PublicTest")
     assert evaluated["accuracy"] == first.value and f"{first.value:.4f}" in result.out
+    like = ("--like", tmp_path / "both")
+    again = combine(command, made, fer, *members, *like, "--out", tmp_path / "again")
+    assert again.code == 0, again.err
+    graphs = [(tmp_path / name / "model.onnx").read_bytes() for name in ("both", "again")]
+    assert graphs[0] == graphs[1]
+    like = ("--like", made / "one")
+    other = combine(command, made, fer, *members, *like, "--out", tmp_path / "other")
+    assert other.code == 4 and "both gives another file than" in other.err
+    assert not (tmp_path / "other").exists()
 
 
 def test_every_member_is_needed_once(command: Any, made: Path, fer: Path, tmp_path: Path) -> None:

@@ -147,11 +147,15 @@ def combine(
     out: Annotated[Path, typer.Option(help="Folder of the artefact.")],
     votes: Votes = None,
     changes: Changes = None,
-) -> None:
+    like: Annotated[str | None, typer.Option(help="An artefact that it must equal, to the "
+                                                  "byte.")] = None,
+) -> None:  # fmt: skip
     """Combine trained models into one: fit the rule, calibrate, export, measure. Needs [lab]."""
     plan = import_lab("ensemble.recipe").load_ensemble_recipe(recipe, changes=changes or ())
     paths = import_lab("train.sources").parse_paths(data)
-    made = import_lab("ensemble.combine").combine(plan, member, paths=paths, votes=votes, out=out)
+    made = import_lab("ensemble.combine").combine(
+        plan, member, paths=paths, votes=votes, out=out, like=like
+    )
     text.echo_metrics(made.metrics)
 
 
@@ -160,6 +164,9 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder of the artefact.")],
     like: Annotated[str | None, typer.Option(help="Of faces: an artefact of this run, to be made "
                                                   "again to the byte.")] = None,
+    data: Annotated[list[str] | None, typer.Option(help="With --like of one in integers: NAME=PATH "
+                                                        "as publish had it.")] = None,
+    votes: Votes = None,
 ) -> None:  # fmt: skip
     """Write the best weights of a run as ONNX, without data: not calibrated. Needs [lab]."""
     texts = text.is_text_recipe(str(run / "recipe.json"))
@@ -167,9 +174,11 @@ def export(
     if like is not None:
         if texts:
             refuse_unused(f"{run} is of texts", {"--like": like}, only="faces")
-        card = lab.export_again(run, out, like=like)
+        paths = import_lab("train.sources").parse_paths(data or [])
+        card = lab.export_again(run, out, like=like, paths=paths, votes=votes)
         typer.echo(f"{out}: {like} to the byte, sha256 {card.sha256}")
         return
+    refuse_unused("without --like", {"--data": data, "--votes": votes}, only="--like")
     card = lab.export_run(run, out)
     typer.echo(f"{out}: {card.parameters:,} parameters, not calibrated, not measured")
 

@@ -23,6 +23,7 @@ from classpulse.lab.evaluate.calibration import Calibration
 from classpulse.lab.quantize import quantize
 from classpulse.lab.recipe import Recipe
 from classpulse.lab.train.targets import HEAD_GIVEN, HEAD_SPACES
+from classpulse.runtime.model import OnnxModel
 from classpulse.vision.image import prepare
 
 OPSET = 18
@@ -51,10 +52,11 @@ class Calibrated(nn.Module):
         self.flip = flip
         for head, how in self.calibrations.items():
             if not how.is_plain:
-                scale = torch.tensor(how.scale or (1.0,)) / how.temperature
+                scale = torch.tensor(how.scale or (1.0,), dtype=torch.float32) / how.temperature
+                shift = -torch.tensor(how.bias or (0.0,), dtype=torch.float32)
                 self.register_buffer(f"{head}_scale", scale)
                 # subtracted: `quantize` would round what is added
-                self.register_buffer(f"{head}_shift", -torch.tensor(how.bias or (0.0,)))
+                self.register_buffer(f"{head}_shift", shift)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         # one pass over both: half the nodes, and integer weights are stored once
@@ -169,9 +171,36 @@ def _quantize(model: onnx.ModelProto, pictures: NDArray[np.float32] | None) -> o
     if pictures is None:
         raise InputError(
             "an int8 network is fitted on training pictures: use classpulse publish, which has "
-            "them, or --set precision='\"float32\"'"
+            "them, or --set precision='\"float32\"'; to export it again to the byte, give --like "
+            "with the --data and --votes that it was published with"
         )
     return quantize(model, pictures)
+
+
+def read_precision(path: Path) -> str:
+    """Which of the recipes' precisions a graph that we exported has."""
+    graph = onnx.load(str(path)).graph
+    if any(node.op_type == "QuantizeLinear" for node in graph.node):
+        return "int8"
+    kinds = {tensor.data_type for tensor in graph.initializer}
+    return "float16" if TensorProto.FLOAT16 in kinds else "float32"
+
+
+def need_same_file(sha256: str, like: str, *, source: str) -> None:
+    """Refuse a file that is not that of the artefact `like`, a shipped name or a folder.
+
+    Args:
+        source: what it was made from, to begin the message with.
+
+    Raises:
+        ModelError: it is another file, or there is no such artefact.
+    """
+    wanted = OnnxModel(like).card.sha256
+    if sha256 != wanted:
+        raise ModelError(
+            f"{source} gives another file than {like} ({sha256[:12]}, not {wanted[:12]}): other "
+            "weights, data or settings, or another version of torch or onnx"
+        )
 
 
 def noise_faces(spec: InputSpec) -> NDArray[np.float32]:

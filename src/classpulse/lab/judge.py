@@ -6,16 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classpulse.core.card import Metric
+from classpulse.core.errors import InputError
 from classpulse.core.records import Interval, Scores
 from classpulse.lab.data.faces import FaceSet, repeated_in
 from classpulse.lab.evaluate.calibration import Fitted
 from classpulse.lab.evaluate.metrics import ece_interval, evaluate_scores, floor_of_ece
 from classpulse.lab.evaluate.predictors import predict_heads
-from classpulse.lab.evaluate.resample import RESAMPLES, interval_of
+from classpulse.lab.evaluate.resample import RESAMPLES, bootstrap_counts, interval_of
 from classpulse.lab.evaluate.selective import cross_fitted_selective
 from classpulse.lab.train.sources import FaceParts
 from classpulse.lab.train.targets import hard_labels
 from classpulse.runtime.model import OnnxModel
+
+MOST_LOST = 0.005  # of the accuracy, to integers
 
 Answers = Callable[[NDArray[np.uint8]], Mapping[str, Scores]]
 """From pictures (n, h, w) or (n, h, w, 3) to the scores of every head."""
@@ -77,6 +80,37 @@ def calibration_metrics(
     shipped = fitted.calibration.apply(probs)
     selective = cross_fitted_selective(shipped, truth, seed=0, unseen=unseen)
     return [*found, *(selective.metrics(head, data) if selective else ())]
+
+
+def judge_rounding(model: OnnxModel, exact: NDArray[np.float32], valid: FaceSet) -> list[Metric]:
+    """What integers cost: accuracy of the first head in float32, and what of it is lost.
+
+    Args:
+        model: the network in integers.
+        exact: (n, k) calibrated answers of the first head in float32 to the pictures of `valid`.
+
+    Raises:
+        InputError: `MOST_LOST` or more is lost.
+    """
+    head = model.card.heads[0].name
+    truth = hard_labels(valid, head)
+    known = truth >= 0
+    rounded = predict_heads(model, valid.images)[head].top[known] == truth[known]
+    before = exact.argmax(axis=1)[known] == truth[known]
+    gain, n = before.astype(np.int64) - rounded, int(known.sum())
+    lost = gain.sum() / n
+    if lost >= MOST_LOST:
+        raise InputError(
+            f"{model.card.name} in int8 loses {100 * lost:.1f} points of {head} accuracy on "
+            f"{valid.name}: {rounded.mean():.4f} instead of {before.mean():.4f} in float32, and "
+            f"{100 * MOST_LOST} are too many: publish it with --set precision='\"float16\"'"
+        )
+    ends = bootstrap_counts(lambda drawn: (drawn @ gain)[:, None] / n, n, seed=0)
+    [difference] = [one for one in ends if one is not None]
+    return [
+        _metric("accuracy, float32", head, _share(before), n, valid.name),
+        _metric("accuracy lost in int8", head, difference, n, valid.name),
+    ]
 
 
 def _share(right: NDArray[np.bool_]) -> Interval:

@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 
 from classpulse.core.card import Head, Metric, ModelCard
-from classpulse.core.errors import ModelError
 from classpulse.lab.commit import source_commit
 from classpulse.lab.data.faces import FaceSet, repeated_in
 from classpulse.lab.evaluate.calibration import (
@@ -25,10 +24,12 @@ from classpulse.lab.export import (
     OPEN_GATE,
     build_heads,
     export_onnx,
+    need_same_file,
     new_artefact,
+    read_precision,
     save_artefact,
 )
-from classpulse.lab.judge import calibration_metrics, judge_parts
+from classpulse.lab.judge import calibration_metrics, judge_parts, judge_rounding
 from classpulse.lab.models.base import FaceModel
 from classpulse.lab.quantize import CALIBRATION
 from classpulse.lab.recipe import Recipe, load_recipe
@@ -45,7 +46,7 @@ from classpulse.lab.train.run import (
 )
 from classpulse.lab.train.sources import FaceParts, load_parts
 from classpulse.lab.train.targets import hard_labels
-from classpulse.runtime.model import OnnxModel
+from classpulse.runtime.model import OnnxModel, find_model
 
 LIMITS = (
     "Trained on 48x48 grey web pictures found by a frontal face detector: small, turned, covered "
@@ -84,12 +85,15 @@ def publish(
         that chose each head's calibration.
 
     Raises:
-        InputError: the run has no `best.pt`, or the data files are missing or malformed.
+        InputError: the run has no `best.pt`, the data files are missing or malformed, or int8
+            costs too much of the accuracy.
         OutputError: nothing may be written to `out`.
     """
     network = load_best(recipe, run)
     parts = load_parts(recipe, paths, votes)
-    fitted, calibrated = _calibrate(network, parts.valid, recipe)
+    logits = predict_logits(network, prepare_all(parts.valid, recipe.input), flip=recipe.flip)
+    probs = {head: torch.softmax(values, dim=1).numpy() for head, values in logits.items()}
+    fitted, calibrated = _calibrate(probs, parts.valid)
     calibrations = {head: one.calibration for head, one in fitted.items()}
     pictures = draw_pictures(parts.train, recipe) if recipe.precision == "int8" else None
     with new_artefact(out) as aside:
@@ -99,6 +103,10 @@ def publish(
         card = _card(recipe, network, heads, sha256, learned=_learned(recipe, parts))
         save_artefact(aside, card)
         model = OnnxModel(str(aside), threads=2)
+        if recipe.precision == "int8":
+            first = heads[0].name
+            exact = calibrations[first].apply(probs[first])
+            calibrated += judge_rounding(model, exact, parts.valid)
         found, curves = fit_gate(model, parts.valid) if gate else (OPEN_GATE, {})
         metrics = (*judge_parts(model, parts), *calibrated)
         card = dataclasses.replace(card, gate=found, metrics=metrics, limits=_limits(parts))
@@ -129,29 +137,40 @@ def export_run(run: Path, out: Path) -> ModelCard:
     return card
 
 
-def export_again(run: Path, out: Path, *, like: str) -> ModelCard:
-    """Make an artefact anew from the checkpoint of its run, to the byte, without data.
+def export_again(
+    run: Path,
+    out: Path,
+    *,
+    like: str,
+    paths: Mapping[str, Path] | None = None,
+    votes: Path | None = None,
+) -> ModelCard:
+    """Make an artefact anew from the checkpoint of its run, to the byte.
 
     Args:
         like: the artefact, by shipped name or folder: its card has the calibration, and names the
             recipe; of one that is not shipped, the run's own is taken.
+        paths, votes: as `publish` had them, for an artefact in integers: its ranges are fitted on
+            training pictures. Others need no data.
 
     Raises:
-        InputError: the run has no `best.pt`, or its precision needs pictures.
+        InputError: the run has no `best.pt`, or the artefact is in integers and there are no data.
         ModelError: there is no such artefact, or the checkpoint gives another file.
         OutputError: nothing may be written to `out`.
     """
     card = OnnxModel(like).card
     recipe = load_recipe(card.recipe if card.recipe in recipe_names() else str(run / RESOLVED))
+    # that of the file: a recipe in integers may have been published in float16
+    recipe = dataclasses.replace(recipe, precision=read_precision(find_model(like) / "model.onnx"))
     network = load_best(self_contained(recipe), run)
+    pictures = None
+    if recipe.precision == "int8" and paths:
+        pictures = draw_pictures(load_parts(recipe, paths, votes).train, recipe)
     calibrations = {head.name: calibration_of(head) for head in card.heads}
     with new_artefact(out) as aside:
-        sha256 = export_onnx(network, recipe, calibrations, aside / "model.onnx")
-        if sha256 != card.sha256:
-            raise ModelError(
-                f"{run} gives another file than {like} ({sha256[:12]}, not {card.sha256[:12]}): "
-                "other weights or settings, or another version of torch or onnx"
-            )
+        path = aside / "model.onnx"
+        sha256 = export_onnx(network, recipe, calibrations, path, pictures=pictures)
+        need_same_file(sha256, like, source=str(run))
         save_artefact(aside, card)
     return card
 
@@ -169,18 +188,17 @@ def load_best(recipe: Recipe, run: Path) -> FaceModel:
 
 
 def _calibrate(
-    network: torch.nn.Module, valid: FaceSet, recipe: Recipe
+    answers: Mapping[str, NDArray[np.float32]], valid: FaceSet
 ) -> tuple[dict[str, Fitted], list[Metric]]:
     """Calibration of every head, and what it gives on rows that it was not fitted on."""
-    logits = predict_logits(network, prepare_all(valid, recipe.input), flip=recipe.flip)
     found: dict[str, Fitted] = {}
     metrics: list[Metric] = []
-    for head, values in logits.items():
+    for head, probs in answers.items():
         truth = hard_labels(valid, head)
-        known = truth >= 0
-        probs = torch.softmax(values, dim=1).numpy()[known]
-        found[head] = fit_calibration(probs, truth[known])
-        metrics += calibration_metrics(head, probs, truth[known], valid.name, fitted=found[head])
+        rows = np.flatnonzero(truth >= 0)
+        probs, truth = probs[rows], truth[rows]
+        found[head] = fit_calibration(probs, truth)
+        metrics += calibration_metrics(head, probs, truth, valid.name, fitted=found[head])
     return found, metrics
 
 

@@ -12,7 +12,7 @@ from classpulse.lab.ensemble.export import About, export_ensemble
 from classpulse.lab.ensemble.members import Member, common_heads, open_members, predict_members
 from classpulse.lab.ensemble.recipe import EnsembleRecipe
 from classpulse.lab.evaluate.calibration import fit_calibration
-from classpulse.lab.export import new_artefact, save_artefact
+from classpulse.lab.export import need_same_file, new_artefact, save_artefact
 from classpulse.lab.judge import calibration_metrics, judge_parts
 from classpulse.lab.train.sources import FaceParts, load_split
 from classpulse.lab.train.targets import HEAD_SPACES, hard_labels
@@ -26,6 +26,7 @@ def combine(
     paths: Mapping[str, Path],
     votes: Path | None,
     out: Path,
+    like: str | None = None,
 ) -> ModelCard:
     """Make the artefact folder `out` of an ensemble from the artefacts of its members.
 
@@ -35,11 +36,13 @@ def combine(
     Args:
         folders: artefacts of the members, in any order; each card names its recipe.
         paths, votes: as `load_parts` takes them.
+        like: an artefact that it must equal to the byte, by shipped name or folder.
 
     Raises:
         InputError: a member is missing or does not belong there, members that cannot be combined,
             or data that are missing or malformed.
-        ModelError: an artefact cannot be used, or the graph answers otherwise than its members.
+        ModelError: an artefact cannot be used, the graph answers otherwise than its members, or it
+            is not that of `like`.
     """
     members = _in_order(recipe, open_members(folders))
     heads = [head for head in common_heads(members) if head in HEAD_SPACES]
@@ -61,6 +64,8 @@ def combine(
         )
     with new_artefact(out) as aside:
         card = export_ensemble(members, combinations, aside, about=_about(recipe, parts))
+        if like is not None:
+            need_same_file(card.sha256, like, source=recipe.name)
         metrics = (*judge_parts(OnnxModel(str(aside)), parts), *calibrated)
         card = dataclasses.replace(card, metrics=metrics)
         save_artefact(aside, card)
