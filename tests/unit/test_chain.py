@@ -1,5 +1,6 @@
 """What comes before a recipe, as commands, and the command that runs them."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ pytest.importorskip("torch")
 
 from classpulse.core.errors import InputError
 from classpulse.lab import chain
+from classpulse.lab.book import open_recipe
 from classpulse.lab.chain import Given, parse_changes, plan_chain
+from classpulse.lab.train.teach import Teaching
 
 RUNS = Path("runs")
 FACES = {"fer2013": Path("fer2013.csv")}
@@ -55,6 +58,39 @@ def test_shipped_teachers_and_members_are_taken_as_they_are() -> None:
     assert only[0] == "combine" and {"face-base", "face-flagship"} < set(only)
     lite = planned("face-lite", FACES)
     assert "train face-base" not in heads(lite)
+
+
+def test_from_scratch_makes_what_is_shipped_too() -> None:
+    commands = planned("face-ensemble", FACES, from_scratch=True)
+    assert {"train face-base", "publish face-base", "publish face-flagship"} <= set(heads(commands))
+    assert heads(commands)[-1] == "combine face-ensemble"
+    assert "runs/face-base/artefact" in commands[-1] and "face-base" not in commands[-1]
+    [taught] = [c for c in commands if c[:2] == ("train", "face-flagship")]
+    teachers = '["runs/face-base/artefact", "runs/face-mobilenet-2/artefact"]'
+    assert f"teach.teachers={teachers}" in taught
+    assert heads(commands).index("publish face-base") < commands.index(taught)
+
+
+@pytest.mark.parametrize(
+    ("changed", "circle"),
+    [
+        ({"face-base": {"start": "runs/face-base"}}, "face-base needs face-base:"),
+        ({"face-base": {"teach": Teaching(("face-base",))}}, "face-base needs face-base:"),
+        (
+            {"face-base": {"start": "face-mobilenet"}, "face-mobilenet": {"start": "face-base"}},
+            "face-base needs face-mobilenet needs face-base:",
+        ),
+    ],
+)
+def test_recipes_that_need_themselves_are_refused(
+    changed: dict[str, Any], circle: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_changed(name: str) -> Any:
+        return replace(open_recipe(name), **changed.get(name, {}))
+
+    monkeypatch.setattr(chain, "open_recipe", open_changed)
+    with pytest.raises(InputError, match=f"^{circle} a recipe cannot start from"):
+        planned("face-base", FACES, from_scratch=True)
 
 
 def test_members_that_are_not_shipped_are_published() -> None:

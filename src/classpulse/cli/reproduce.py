@@ -19,6 +19,10 @@ def reproduce(
         list[str] | None,
         typer.Option("--set", help="KEY=VALUE, or RECIPE:KEY=VALUE of one that comes before."),
     ] = None,
+    from_scratch: Annotated[
+        bool,
+        typer.Option("--from-scratch", help="Make shipped teachers and members too."),
+    ] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Only say what would be done.")] = False,
 ) -> None:
     """Train and publish a recipe and whatever it starts from, learns from or combines.
@@ -28,7 +32,8 @@ def reproduce(
     chain = import_lab("chain")
     paths = import_lab("train.sources").parse_paths(data)
     changed = chain.parse_changes(recipe, changes or ())
-    commands = chain.plan_chain(recipe, chain.Given(paths, votes, runs, changed))
+    given = chain.Given(paths, votes, runs, changed, from_scratch)
+    commands = chain.plan_chain(recipe, given)
     whole = context.find_root().command
     for command in commands:
         typer.echo(f"$ classpulse {shlex.join(command)}")

@@ -32,20 +32,25 @@ class Given:
         votes: file of the FER+ votes, or None.
         folder: of all runs, each in a folder with its recipe's name.
         changes: recipe -> KEY=VALUE words of the user, see `parse_changes`.
+        from_scratch: make what is shipped too, instead of taking the shipped artefact.
     """
 
     data: Mapping[str, Path]
     votes: Path | None
     folder: Path
     changes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    from_scratch: bool = False
 
     def run(self, name: str) -> Path:
         return self.folder / name
 
     def artefact(self, name: str) -> str:
         """The artefact of a recipe in this chain, or the shipped one of that name."""
-        known = name in shipped_models() or name not in recipe_names()
-        return name if known else str(self.run(name) / ARTEFACT)
+        return str(self.run(name) / ARTEFACT) if self.makes(name) else name
+
+    def makes(self, name: str) -> bool:
+        """Whether this artefact is made here, and not taken as it is shipped or given."""
+        return name in recipe_names() and (self.from_scratch or name not in shipped_models())
 
 
 def parse_changes(name: str, words: Iterable[str]) -> dict[str, list[str]]:
@@ -68,10 +73,10 @@ def plan_chain(name: str, given: Given) -> list[Command]:
         name: of a shipped recipe.
 
     Raises:
-        InputError: there is no such recipe, a data set that the chain needs has no path, or a
-            change is for a recipe that is not in the chain.
+        InputError: there is no such recipe, one needs itself, a data set that the chain needs has
+            no path, or a change is for a recipe that is not in the chain.
     """
-    order = _order(name)
+    order = _order(name, given)
     if strange := sorted(given.changes.keys() - {recipe.name for recipe in order}):
         made = ", ".join(recipe.name for recipe in order)
         raise InputError(f"--set {strange[0]}:...: {name} is made from {made}")
@@ -79,7 +84,7 @@ def plan_chain(name: str, given: Given) -> list[Command]:
     if missing:
         words = " ".join(f"--data {one}=PATH" for one in missing)
         raise InputError(f"{name} and what it is made from need {words} too")
-    asked = {name, *(one for recipe in order for one in _by_artefact(recipe))}
+    asked = {name, *(one for recipe in order for one in _by_artefact(recipe, given))}
     return [
         command
         for recipe in order
@@ -87,19 +92,25 @@ def plan_chain(name: str, given: Given) -> list[Command]:
     ]
 
 
-def _order(name: str) -> list[AnyRecipe]:
+def _order(name: str, given: Given) -> list[AnyRecipe]:
     """The recipe after all that it needs, each once."""
     found: dict[str, AnyRecipe] = {}
 
-    def visit(one: str) -> None:
+    def visit(one: str, above: Sequence[str]) -> None:
         if one in found:
             return
+        if one in above:
+            circle = " needs ".join([*above[above.index(one) :], one])
+            raise InputError(
+                f"{circle}: a recipe cannot start from, learn from or combine itself; give the "
+                "first of them another start or other teachers"
+            )
         recipe = open_recipe(one)
-        for needed in (*_by_run(recipe), *_by_artefact(recipe)):
-            visit(needed)
+        for needed in (*_by_run(recipe), *_by_artefact(recipe, given)):
+            visit(needed, [*above, one])
         found[one] = recipe
 
-    visit(name)
+    visit(name, [])
     return list(found.values())
 
 
@@ -109,14 +120,14 @@ def _by_run(recipe: AnyRecipe) -> list[str]:
     return [start] if start in recipe_names() else []
 
 
-def _by_artefact(recipe: AnyRecipe) -> list[str]:
-    """Recipes whose artefacts this one asks, without those that are shipped."""
+def _by_artefact(recipe: AnyRecipe, given: Given) -> list[str]:
+    """Recipes whose artefacts this one asks and that are made here."""
     if isinstance(recipe, EnsembleRecipe):
         asked = recipe.members
     else:
         teach = getattr(recipe, "teach", None)
         asked = teach.teachers if teach else ()
-    return [one for one in asked if one in recipe_names() and one not in shipped_models()]
+    return [one for one in asked if given.makes(one)]
 
 
 def _commands(recipe: AnyRecipe, given: Given, *, publish: bool) -> Iterator[Command]:
