@@ -7,6 +7,7 @@ of them averaged over several views of a picture: all take crops and give scores
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -267,11 +268,9 @@ VIEWS: dict[str, tuple[Callable[[Images], Images], ...]] = {
         )
     ),
     "shift": tuple(
-        lambda images, down=down, across=across: _shift(images, down, across)
-        for down in (0, -1, 1)
-        for across in (0, -1, 1)
+        partial(_shift, down=down, across=across) for down in (0, -1, 1) for across in (0, -1, 1)
     ),
-    "scale": tuple(lambda images, times=times: _scale(images, times) for times in SCALES),
+    "scale": tuple(partial(_scale, times=times) for times in SCALES),
 }
 """Test-time augmentation: name -> the views whose probabilities are averaged.
 
