@@ -12,11 +12,11 @@ from typing import Any
 
 from pages import table
 
-from classpulse.core.card import Metric, ModelCard, load_card
+from classpulse.core.card import Head, Metric, ModelCard, load_card
 from classpulse.core.defaults import MODEL
 from classpulse.lab.data.fer2013 import load_fer2013
 from classpulse.lab.evaluate.command import describe_evaluation, run_evaluation
-from classpulse.lab.evaluate.gate import find_bad_turns
+from classpulse.lab.evaluate.gate import BOX_SHARE, KEEP, SAMPLE, SELECTIVE, find_bad_turns
 from classpulse.lab.terminal import step_bar
 from classpulse.runtime.model import find_model
 
@@ -42,17 +42,9 @@ def main() -> None:
 
 def page(card: ModelCard, evaluation: str, curves: dict[str, Any]) -> str:
     """The whole page; everything in it comes from the card, the evaluation and the curves."""
-    heads = ", ".join(f"{h.name} ({h.space}, temperature {h.temperature})" for h in card.heads)
     return "\n".join(
         [
-            f"# Model `{card.name}`",
-            "",
-            "Written by `python benchmarks/model_page.py`; do not edit.",
-            "",
-            f"{card.summary} {card.parameters:,} parameters; heads: {heads}.",
-            f"SHA-256 `{card.sha256}`, made {card.created} by recipe `{card.recipe}`.",
-            f"Trained on: {card.trained_on}. Licence: {card.licence}.",
-            "",
+            *_head(card),
             "## Metrics in the card",
             "",
             "| head | metric | value | 95 % interval | n | data |",
@@ -87,6 +79,25 @@ def page(card: ModelCard, evaluation: str, curves: dict[str, Any]) -> str:
     )
 
 
+def _head(card: ModelCard) -> list[str]:
+    heads = ", ".join(f"{h.name} ({h.space}, {_calibration(h)})" for h in card.heads)
+    return [
+        f"# Model `{card.name}`",
+        "",
+        "Written by `python benchmarks/model_page.py`; do not edit.",
+        "",
+        f"{card.summary} {card.parameters:,} parameters; heads: {heads}.",
+        f"SHA-256 `{card.sha256}`, made {card.created} by recipe `{card.recipe}`.",
+        f"Trained on: {card.trained_on}. Licence: {card.licence}.",
+        "",
+    ]
+
+
+def _calibration(head: Head) -> str:
+    by_label = " with a scale and a bias for each label" if head.scale else ""
+    return f"temperature {head.temperature}{by_label}"
+
+
 def _metric_row(m: Any) -> str:
     interval = f"{m.low:.4f} to {m.high:.4f}"
     return f"| {m.head} | {m.name} | {m.value:.4f} | {interval} | {m.n} | {m.data} |"
@@ -116,33 +127,42 @@ def _gate(card: ModelCard, curves: dict[str, Any]) -> list[str]:
 
 def _limits(card: ModelCard, curves: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Every limit of the gate, and whether it was fitted."""
-    gate = card.gate
-    falls = "where accuracy on the first 1,000 pictures of PublicTest falls below 90 % of its full"
-    light = (
-        "light, 0 black, 1 blown out",
-        f"{gate.min_light} to {gate.max_light}",
-        f"fitted: {falls} value, times of exposure",
-    )
+    gate, floor = card.gate, KEEP * _accuracy(card)
+    falls = f"where accuracy on the first {SAMPLE:,} pictures of PublicTest falls below {KEEP:.0%}"
+    light = f"{falls} of its full value, times of exposure"
+    sure = f"where the answers that are left are right {SELECTIVE:.0%} of the time on PublicTest"
+    box = f"{falls} of its full value, pixels of the crop; the box is {BOX_SHARE:g} of its side"
     turn = "fitted, see below" if _bad_turns(card, curves["turn"]) else "constant, not fitted"
-    return [
+    limits = [
         (
             "face box, shorter side, px",
             f"at least {gate.min_face_px}",
-            f"fitted: {falls} value, pixels of the 48-pixel crop; the box is 0.78 of its side",
+            _source(curves["size"], floor, box),
         ),
         (
             "sharpness",
             f"at least {gate.min_sharpness}",
-            f"fitted: {falls} value, blur of sigma pixels",
+            _source(curves["blur"], floor, f"{falls} of its full value, sigma of the blur, pixels"),
         ),
-        *([light] if _light(card) else []),
         ("turn", f"at most {gate.max_turn}", turn),
         (
             "confidence",
             f"at least {gate.min_confidence}",
-            "fitted: where the answers that are left are right 75 % of the time on PublicTest",
+            _source(curves["confidence"], SELECTIVE, sure),
         ),
     ]
+    if _light(card):
+        reach = f"{gate.min_light} to {gate.max_light}"
+        row = ("light, 0 black, 1 blown out", reach, _source(curves["light"], floor, light))
+        limits.insert(2, row)
+    return limits
+
+
+def _source(rows: list[dict[str, float]], floor: float, how: str) -> str:
+    """A limit is fitted where the curve reaches the floor at all."""
+    if any(row["accuracy"] >= floor for row in rows):
+        return f"fitted: {how}"
+    return f"constant, not fitted: no step tried reaches {floor:.2f}"
 
 
 def _light(card: ModelCard) -> str:
@@ -153,10 +173,13 @@ def _light(card: ModelCard) -> str:
 
 
 def _bad_turns(card: ModelCard, rows: list[dict[str, float]]) -> list[float]:
-    [accuracy, *_] = (
-        m.value for m in card.metrics if (m.head, m.name) == (card.heads[0].name, "accuracy")
-    )
-    return find_bad_turns(rows, accuracy=accuracy)
+    return find_bad_turns(rows, accuracy=_accuracy(card))
+
+
+def _accuracy(card: ModelCard) -> float:
+    """Of the first head, as the card has it."""
+    first = card.heads[0].name, "accuracy"
+    return next(m.value for m in card.metrics if (m.head, m.name) == first)
 
 
 def _turn(card: ModelCard, rows: list[dict[str, float]]) -> str:
@@ -188,8 +211,9 @@ def _sure(card: ModelCard) -> list[str]:
     return [
         "## Sure answers only",
         "",
-        "The user may set the confidence from which on a reading makes a statement "
-        "(`--min-confidence`); the card has the one at which nine answers in ten are right:",
+        "The user may set the confidence of the first head from which on a reading makes a "
+        "statement (`--min-confidence`). The card has the one that was fitted to nine right "
+        "answers in ten; accuracy and coverage are of pictures that it was not fitted on:",
         "",
         table("head | accuracy | coverage | answered | data", rows),
         "",

@@ -163,6 +163,11 @@ def test_the_page_says_of_every_limit_whether_it_was_fitted() -> None:
         assert "| fitted: " in row
 
 
+def test_a_limit_whose_curve_never_reaches_the_floor_is_no_fitted_one() -> None:
+    text = gate_text({"size": [{"at": 40, "accuracy": 0.5, "sharpness": 0.3}]})
+    assert "| at least 37.4 | constant, not fitted: no step tried reaches 0.63 |" in text
+
+
 def test_the_page_has_the_sure_answers_of_the_card() -> None:
     where = "FER2013 PublicTest, confidence from 0.78, cross-fitted"
     pair = (
