@@ -1,6 +1,7 @@
 """One hypothesis profile for all tests: repeatable, and patient with a busy machine.
 
-Parsed data is cached in a folder of the run, never in the user's.
+Trainings compute in float32 whatever the processor could do. Parsed data is cached in a folder of
+the run, never in the user's.
 """
 
 import os
@@ -17,6 +18,9 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("classpulse")
+
+# bfloat16 has two digits: what a test compares would depend on the processor, and on the workers
+os.environ["CLASSPULSE_PRECISION"] = "float32"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,8 +3,8 @@
 python tests/recipes/pin_losses.py [RECIPE ...]
 """
 
-import contextlib
 import json
+import os
 import sys
 from pathlib import Path
 from unittest import mock
@@ -13,15 +13,14 @@ import torch
 
 from classpulse.lab.check import Checked, check_recipes
 from classpulse.lab.recipe_file import recipe_names
+from classpulse.lab.train.precision import ENVIRONMENT, WHOLE
 
 FILE = Path(__file__).parent / "losses.json"
 
 
 def check(name: str) -> Checked:
     """Two steps of a recipe, in float32 whatever the processor could do."""
-    whole = mock.patch("classpulse.lab.train.loop.half_precision", contextlib.nullcontext)
-    texts = mock.patch("classpulse.lab.text.training.half_precision", contextlib.nullcontext)
-    with whole, texts:
+    with mock.patch.dict(os.environ, {ENVIRONMENT: WHOLE}):
         [found] = check_recipes([name])
     return found
 

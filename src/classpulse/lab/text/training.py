@@ -14,8 +14,9 @@ from classpulse.lab.text.heads import text_loss
 from classpulse.lab.text.recipe import TextRecipe
 from classpulse.lab.train.average import WeightAverage
 from classpulse.lab.train.epoch import Trained
-from classpulse.lab.train.loop import OnTrainStep, RunState, half_precision
+from classpulse.lab.train.loop import OnTrainStep, RunState
 from classpulse.lab.train.optim import Groups, parameter_groups, set_lr
+from classpulse.lab.train.precision import half_precision
 from classpulse.lab.train.stopping import EarlyStopping
 from classpulse.text.encode import pad_batch
 

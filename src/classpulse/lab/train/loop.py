@@ -24,6 +24,7 @@ from classpulse.lab.train.epoch import Epoch, Numbers, Resumed, Trained
 from classpulse.lab.train.losses import multi_head_loss
 from classpulse.lab.train.mixing import mix_batch
 from classpulse.lab.train.optim import build_optimizer, set_lr
+from classpulse.lab.train.precision import half_precision
 from classpulse.lab.train.rate import Rate
 from classpulse.lab.train.sharpness import climbed
 from classpulse.lab.train.stopping import EarlyStopping
@@ -303,7 +304,8 @@ def loss_of(
         forward: computes the logits with the weights of `model`; itself unless given.
     """
     with half_precision():
-        if recipe.coteach is not None and isinstance(model, Pair):
+        if recipe.coteach is not None:
+            assert isinstance(model, Pair)  # of `build_learner`; one alone would learn as ever
             keep = recipe.coteach.kept(number, len(faces))
             lessons = exchange(model, faces, wanted, recipe.heads, keep=keep)
         else:
@@ -347,13 +349,3 @@ def _scored(run: RunState, data: Training, recipe: Recipe, number: int) -> nn.Mo
         chunks = data.x.split(NORM_BATCH)
         update_norms(scored, (shrink(chunk, side) for chunk in chunks if len(chunk) > 1))
     return scored
-
-
-def half_precision() -> torch.autocast:
-    """bfloat16 autocast where the processor computes in it, else float32.
-
-    bf16 doubles the speed on a processor with AVX-512 BF16 or AMX; where it is emulated it runs
-    at 0.37 of float32 (LOG 2026-11-22), so the processor decides, not the recipe.
-    """
-    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=native)
