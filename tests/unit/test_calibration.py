@@ -8,6 +8,7 @@ pytest.importorskip("sklearn")
 
 from classpulse.core.card import Head
 from classpulse.lab.evaluate.calibration import (
+    MOST_BY_ENTROPY,
     PLAIN,
     TEMPERATURE,
     VECTOR,
@@ -122,6 +123,34 @@ def test_a_label_without_rows_is_no_trouble() -> None:
     probs, truth = draw(200)
     found = fit_vector(probs, np.where(truth == 2, 3, truth))
     assert np.isfinite(found.scale).all() and found.bias[2] < found.bias[3]
+
+
+@pytest.mark.parametrize("sure", [0.4, 0.6, 0.9999999, 1.0])
+@pytest.mark.parametrize("right", [True, False])
+def test_few_or_unanimous_rows_give_a_calibration_that_a_card_can_hold(
+    sure: float, right: bool
+) -> None:
+    truth = np.arange(12) % 7
+    probs = np.full((12, 7), (1 - sure) / 6, np.float32)
+    probs[np.arange(12), truth if right else (truth + 1) % 7] = sure
+    for found in (fit_vector(probs, truth), fit_calibration(probs, truth).calibration):
+        assert np.exp(-2) - 1e-3 < found.temperature < np.exp(2) + 1e-3
+        assert abs(found.by_entropy) <= MOST_BY_ENTROPY
+        Head("a", "a_probs", "fer2013-7", found.temperature, scale=found.scale, bias=found.bias)
+        assert found.undo(found.apply(probs)) == pytest.approx(probs, abs=1e-3)
+
+
+@pytest.mark.parametrize("by_entropy", [-MOST_BY_ENTROPY, MOST_BY_ENTROPY])
+def test_the_strongest_calibration_of_a_fit_can_be_undone(by_entropy: float) -> None:
+    probs = np.random.default_rng(0).dirichlet(np.ones(7), 500).astype(np.float32)
+    how = Calibration(1.0, by_entropy=by_entropy)
+    assert how.undo(how.apply(probs)) == pytest.approx(probs, abs=1e-3)
+
+
+def test_a_bias_without_scales_counts() -> None:
+    how = Calibration(bias=(np.log(3.0), 0.0))
+    assert not how.is_plain
+    assert how.apply(np.array([[0.5, 0.5]]))[0].tolist() == pytest.approx([0.75, 0.25])
 
 
 def test_the_floor_is_what_a_perfect_calibration_shows() -> None:

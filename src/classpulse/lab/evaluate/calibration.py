@@ -19,12 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classpulse.core.card import Head
-from classpulse.lab.evaluate.metrics import HEAT_FLOOR, fit_temperature, heat
+from classpulse.lab.evaluate.metrics import HEAT_FLOOR, LOG_TEMPERATURES, fit_temperature, heat
 
 FOLDS = 10
 PENALTY = 5.0  # hardly matters from 1 to 30: docs/training.md, Calibration
 HALVINGS = 50  # of an interval a few units wide: beyond the last bit of a float32
 ROUNDS = 20
+MOST_BY_ENTROPY = 1.0  # farther out, two answers may become one, and none can be undone
 TEMPERATURE, VECTOR = "temperature", "vector"
 
 Probs = NDArray[np.float32]
@@ -51,7 +52,7 @@ class Calibration:
     @property
     def is_plain(self) -> bool:
         """Whether it is a temperature and nothing else."""
-        return not self.scale and not self.by_entropy
+        return self == Calibration(self.temperature)
 
     def apply(self, probs: Probs) -> Probs:
         """(n, k) probabilities at temperature 1 -> (n, k) float32 calibrated."""
@@ -167,7 +168,9 @@ def fit_vector(probs: Probs, truth: Labels, *, penalty: float = PENALTY) -> Cali
 
     begin = np.zeros(2 * k + 2)
     begin[0] = -np.log(fit_temperature(probs, truth))
-    x = minimize(loss, begin, jac=True, method="L-BFGS-B").x
+    # few or unanimous rows would drive a temperature, which nothing penalizes, to 0 or beyond 1e9
+    bounds = [LOG_TEMPERATURES, (-MOST_BY_ENTROPY, MOST_BY_ENTROPY), *[(None, None)] * (2 * k)]
+    x = minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds).x
     first, by_entropy, *rest = (float(v) for v in x)
     scale = tuple(round(math.exp(v), 4) for v in rest[:k])
     bias = tuple(round(v, 4) for v in rest[k:])

@@ -21,6 +21,7 @@ from classpulse.lab.evaluate.resample import (
 
 ECE_BINS = 15
 HEAT_FLOOR = 1e-30  # smallest probability whose logarithm is taken
+LOG_TEMPERATURES = (-2.0, 2.0)  # among which one is looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,7 @@ def fit_temperature(probs: NDArray[np.float32], truth: NDArray[np.int64]) -> flo
         picked = heat(probs, float(np.exp(log_t)))[rows, truth]
         return float(-np.log(np.maximum(picked, HEAT_FLOOR)).mean())
 
-    return float(np.exp(minimize_scalar(loss, bounds=(-2.0, 2.0), method="bounded").x))
+    return float(np.exp(minimize_scalar(loss, bounds=LOG_TEMPERATURES, method="bounded").x))
 
 
 def cross_fitted_ece(
