@@ -21,6 +21,7 @@ from classpulse.lab.models.mobilenet import (  # noqa: E402
     STD,
     MobileNetFace,
     MobileNetSettings,
+    SameConv,
     build_mobilenet,
 )
 from classpulse.lab.models.tfjs_file import PACKAGE, find_weights, read_tfjs  # noqa: E402
@@ -116,6 +117,25 @@ def test_the_first_batch_passes_as_it_was_trained(file: Path) -> None:
     assert found.std() > 0.1
     assert all(m.adopted for m in model.modules() if isinstance(m, AdoptedNorm))
     assert "m.bin (sha256" in model.origin
+
+
+@pytest.mark.parametrize("groups", [1, 6])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("side", [1, 2, 7, 12])
+def test_a_convolution_trains_as_it_answers(side: int, stride: int, groups: int) -> None:
+    """Strided depthwise ones compute every output in training: LOG 2026-11-29."""
+    conv = SameConv(6, 6, stride=stride, groups=groups)
+    drawn = torch.Generator().manual_seed(side)
+    x = torch.randn(2, 6, side, side, generator=drawn)
+    answers, gradients = [], []
+    for training in (True, False):
+        given = x.clone().requires_grad_()
+        y = conv.train(training)(given)
+        answers.append(y)
+        gradients.append(torch.autograd.grad(y.square().sum(), (given, conv.weight)))
+    assert answers[0].shape[-1] == -(-side // stride)  # as TensorFlow pads
+    torch.testing.assert_close(*answers)
+    torch.testing.assert_close(*gradients)
 
 
 def test_a_random_network_says_so() -> None:
