@@ -29,11 +29,16 @@ def heads(commands: list[tuple[str, ...]]) -> list[str]:
 
 def test_a_run_comes_before_what_starts_from_it() -> None:
     commands = plan_chain("face-flagship", Given(FACES, Path("votes.csv"), RUNS))
-    first, second, _, fourth, last = commands
+    first, second, _, fourth, again, mean, last = commands
     assert first[:2] == ("train", "face-mobilenet") and "--resume" in first
     assert second[:2] == ("train", "face-mobilenet-2") and 'start="runs/face-mobilenet"' in second
     assert fourth[:2] == ("train", "face-flagship") and 'start="runs/face-mobilenet-2"' in fourth
     assert 'teach.teachers=["face-base", "runs/face-mobilenet-2/artefact"]' in fourth
+    seeded = ("--set", "schedule.seed=43", "--run", "runs/face-flagship-43", "--resume")
+    assert again[:2] == ("train", "face-flagship") and again[-5:] == seeded
+    assert mean[:4] == ("average", "face-flagship", "runs/face-flagship", "runs/face-flagship-43")
+    assert mean[-2:] == ("--out", "runs/face-flagship-mean")
+    assert last[last.index("--run") + 1] == "runs/face-flagship-mean"
     assert last[:2] == ("publish", "face-flagship") and last[-2:] == (
         "--out",
         "runs/face-flagship/artefact",
@@ -65,7 +70,7 @@ def test_from_scratch_makes_what_is_shipped_too() -> None:
     assert {"train face-base", "publish face-base", "publish face-flagship"} <= set(heads(commands))
     assert heads(commands)[-1] == "combine face-ensemble"
     assert "runs/face-base/artefact" in commands[-1] and "face-base" not in commands[-1]
-    [taught] = [c for c in commands if c[:2] == ("train", "face-flagship")]
+    taught, _ = [c for c in commands if c[:2] == ("train", "face-flagship")]
     teachers = '["runs/face-base/artefact", "runs/face-mobilenet-2/artefact"]'
     assert f"teach.teachers={teachers}" in taught
     assert heads(commands).index("publish face-base") < commands.index(taught)
@@ -125,7 +130,7 @@ def test_data_that_a_link_needs_must_be_there() -> None:
 def test_the_command_shows_its_plan(command: Any) -> None:
     words = ("reproduce", "face-flagship", "--data", "fer2013=x.csv", "--runs", "r", "--plan")
     lines = command(*words).out.splitlines()
-    assert len(lines) == 5 and lines[0].startswith("$ classpulse train face-mobilenet --data")
+    assert len(lines) == 7 and lines[0].startswith("$ classpulse train face-mobilenet --data")
 
 
 def test_the_command_stops_at_the_first_that_fails(

@@ -1,4 +1,4 @@
-"""The command that makes a recipe's artefact with all that it is made from."""
+"""The commands that make a recipe's artefact of several runs, or with all it is made from."""
 
 import shlex
 from pathlib import Path
@@ -6,7 +6,25 @@ from typing import Annotated
 
 import typer
 
-from classpulse.cli.common import Data, Votes, import_lab
+from classpulse.cli.common import Changes, Data, Votes, import_lab
+
+
+def average(
+    recipe: Annotated[str, typer.Argument(help="Recipe of the runs.")],
+    runs: Annotated[list[Path], typer.Argument(help="Its runs, with seeds of their own.")],
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder of the mean, to be published as a run.")],
+    votes: Votes = None,
+    changes: Changes = None,
+) -> None:
+    """Average the best weights of runs that began with the same weights. Needs [lab]."""
+    plan = import_lab("recipe").load_recipe(recipe, changes=changes or ())
+    sources = import_lab("train.sources")
+    train = sources.load_parts(plan, sources.parse_paths(data), votes).train
+    import_lab("train.soup").average_runs(plan, runs, train, out=out)
+    typer.echo(
+        f"{out}: the mean of {len(runs)} runs; next: classpulse publish {recipe} --run {out}"
+    )
 
 
 def reproduce(

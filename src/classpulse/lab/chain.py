@@ -13,6 +13,7 @@ from classpulse.core.errors import InputError
 from classpulse.lab.book import AnyRecipe, open_recipe
 from classpulse.lab.classic.recipe import ClassicRecipe
 from classpulse.lab.ensemble.recipe import EnsembleRecipe
+from classpulse.lab.recipe import Recipe
 from classpulse.lab.recipe_file import recipe_names
 from classpulse.lab.text.recipe import TextRecipe, is_baseline
 from classpulse.runtime.model import shipped_models
@@ -143,9 +144,24 @@ def _commands(recipe: AnyRecipe, given: Given, *, publish: bool) -> Iterator[Com
     elif isinstance(recipe, ClassicRecipe):
         yield ("classic", name, *data, *changes, *out)
     else:
-        yield ("train", name, *data, *votes, *changes, "--run", str(run), "--resume")
+        words = (name, *data, *votes, *changes)
+        yield ("train", *words, "--run", str(run), "--resume")
+        whole = run
+        if seeds := _further_seeds(recipe):
+            runs = {seed: given.run(f"{name}-{seed}") for seed in seeds}
+            for seed, one in runs.items():
+                of_it = ("--set", f"schedule.seed={seed}", "--run", str(one), "--resume")
+                yield ("train", *words, *of_it)
+            whole = given.run(f"{name}-mean")
+            members = map(str, (run, *runs.values()))
+            yield ("average", name, *members, *words[1:], "--out", str(whole))
         if publish and not (isinstance(recipe, TextRecipe) and is_baseline(recipe)):
-            yield ("publish", name, *data, *votes, *changes, "--run", str(run), *out)
+            yield ("publish", *words, "--run", str(whole), *out)
+
+
+def _further_seeds(recipe: AnyRecipe) -> tuple[int, ...]:
+    """Of runs that are averaged with the recipe's own."""
+    return recipe.averaging.seeds if isinstance(recipe, Recipe) else ()
 
 
 def _changes(recipe: AnyRecipe, given: Given) -> Iterator[str]:

@@ -44,6 +44,7 @@ from classpulse.lab.train.run import (
     prepare_images,
     self_contained,
 )
+from classpulse.lab.train.soup import describe_members
 from classpulse.lab.train.sources import FaceParts, load_parts
 from classpulse.lab.train.targets import hard_labels
 from classpulse.runtime.model import OnnxModel, find_model
@@ -100,7 +101,7 @@ def publish(
         path = aside / "model.onnx"
         sha256 = export_onnx(network, recipe, calibrations, path, pictures=pictures)
         heads = build_heads(calibrations)
-        card = _card(recipe, network, heads, sha256, learned=_learned(recipe, parts))
+        card = _card(recipe, network, heads, sha256, learned=_learned(recipe, parts, run))
         save_artefact(aside, card)
         model = OnnxModel(str(aside), threads=2)
         if recipe.precision == "int8":
@@ -108,8 +109,10 @@ def publish(
             exact = calibrations[first].apply(probs[first])
             calibrated += judge_rounding(model, exact, parts.valid)
         found, curves = fit_gate(model, parts.valid) if gate else (OPEN_GATE, {})
-        metrics = (*judge_parts(model, parts), *calibrated)
-        card = dataclasses.replace(card, gate=found, metrics=metrics, limits=_limits(parts))
+        seen = _seen(recipe, parts, paths, votes)
+        metrics = (*judge_parts(model, seen), *calibrated)
+        limits = _limits(seen, apart=recipe.data.dedup)
+        card = dataclasses.replace(card, gate=found, metrics=metrics, limits=limits)
         save_artefact(aside, card)
     losses = {head: dict(one.losses) for head, one in fitted.items()}
     return card, {**curves, "calibration": losses, "log": read_log(run / LOG)}
@@ -231,25 +234,41 @@ def _card(
     )
 
 
-def _learned(recipe: Recipe, parts: FaceParts) -> str:
+def _seen(
+    recipe: Recipe, parts: FaceParts, paths: Mapping[str, Path], votes: Path | None
+) -> FaceParts:
+    """The parts as weights and teachers may have seen them, though this run left repeats out."""
+    if not (recipe.data.dedup and (recipe.start or recipe.teach)):
+        return parts
+    whole = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, dedup=False))
+    return load_parts(whole, paths, votes)
+
+
+def _learned(recipe: Recipe, parts: FaceParts, run: Path) -> str:
     train, valid = parts.train, parts.valid
     votes = " with FER+ votes" if train.votes is not None else ""
     taught = "" if recipe.teach is None else f"; {recipe.teach.describe()}"
     how = recipe.groups
     grouped = "" if how is None else f"; groups of {how.settings.column} balanced"
     return (
-        f"{train.name} ({len(train):,} pictures that are not blank){votes}{taught}{grouped}; "
+        f"{train.name} ({len(train):,} pictures that are not blank){votes}{taught}{grouped}"
+        f"{describe_members(run)}; "
         f"epoch, calibration and gate chosen on {valid.name}"
     )
 
 
-def _limits(parts: FaceParts) -> tuple[str, ...]:
-    """What every face model cannot do, and how many pictures are in two parts."""
+def _limits(parts: FaceParts, *, apart: bool) -> tuple[str, ...]:
+    """What every face model cannot do, and how many pictures are in two parts.
+
+    Args:
+        apart: this run left them out, the weights or teachers it began with did not.
+    """
     repeats = int(repeated_in(parts.valid, parts.train).sum())
     if not repeats:
         return LIMITS
+    left = ", which this run left out, but not the networks it began with or learned from"
     said = (
         f"{repeats} of the {len(parts.valid):,} pictures of {parts.valid.name} also stand in "
-        "training; see the metrics without repeats."
+        f"training{left if apart else ''}; see the metrics without repeats."
     )
     return (*LIMITS[:2], said, *LIMITS[2:])

@@ -189,6 +189,10 @@ class TextRecipe:
         if self.precision not in PRECISIONS:
             known = ", ".join(PRECISIONS)
             raise InputError(f"recipe {self.name}: precision '{self.precision}': needs {known}")
+        if self.averaging.seeds:
+            raise InputError(
+                f"recipe {self.name}: averaging.seeds is for faces: runs of texts are not averaged"
+            )
         self.rate.settings.check(self.schedule.epochs)
         check_ranges(teach_unlabelled=(self.teach_unlabelled, 0, 1))
         if self.teach_variants and not (self.teach and self.augment.operations):

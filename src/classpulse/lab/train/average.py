@@ -38,6 +38,8 @@ class Averaging:
         norms: batch-norm statistics of the mean: "estimate" them on training data, or "copy" those
             of the last weights. Copied ones do not fit: in one run the moving average of 0.999
             scored .689 with them where the raw weights had .697 (training-notes.md).
+        seeds: of further runs of the recipe, whose best weights are averaged with this run's when
+            all are done; see `lab.train.soup` and `classpulse average`.
 
     Raises:
         InputError: a value out of range, or another word.
@@ -47,6 +49,7 @@ class Averaging:
     each: str = "step"
     last: int = 0
     norms: str = "estimate"
+    seeds: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         check_ranges(decay=(self.decay, 0, 1), last=(self.last, 0, math.inf))

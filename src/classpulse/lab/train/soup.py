@@ -1,0 +1,107 @@
+"""One network out of several runs of a recipe: the mean of their weights.
+
+Wortsman et al. 2022 ("Model soups"): runs that begin with the same trained weights end in one
+basin, where the mean of their weights answers about as the mean of their answers does, at the price
+of one network (LOG 2026-11-29). Batch-norm statistics belong to weights, so they are taken anew.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from classpulse.core.errors import InputError
+from classpulse.core.files import make_folder, save_text
+from classpulse.lab.data.faces import FaceSet
+from classpulse.lab.recipe import Recipe, changed_keys, recipe_table
+from classpulse.lab.train.average import update_norms
+from classpulse.lab.train.checkpoint import load_state, save_state
+from classpulse.lab.train.folder import BEST, CHECKPOINT, RESOLVED, find_best
+from classpulse.lab.train.logs import LOG, read_log
+from classpulse.lab.train.run import build_network, prepare_images, self_contained
+
+MEMBERS = "members.json"  # of the folder of a mean: whose it is
+OWN = frozenset({"schedule.seed", "averaging.seeds"})  # what the runs may differ in
+PICTURES, BATCH = 4096, 64  # of Training without changes, for the statistics
+
+
+def average_runs(recipe: Recipe, runs: Sequence[Path], train: FaceSet, *, out: Path) -> None:
+    """Write a run's folder `out` with the mean of the best weights of `runs`, to be published.
+
+    It holds the weights, the recipe, who its members are, and the log of the first.
+
+    Args:
+        recipe: of the runs, whatever their seeds.
+        train: the pictures they learned from, for the batch-norm statistics.
+
+    Raises:
+        InputError: fewer than two runs, one has no best weights or is of another recipe, the
+            recipe begins with random weights, or `out` is a run already.
+        OutputError: a file cannot be written.
+    """
+    table, seeds = recipe_table(recipe), [_seed_of(run, recipe) for run in runs]
+    if len(runs) < 2 or len(set(seeds)) < len(seeds):
+        raise InputError(
+            f"a mean needs two or more runs of {recipe.name} with seeds of their own, not those of "
+            f"{', '.join(map(str, seeds)) or 'none'}: classpulse train {recipe.name} --set "
+            "schedule.seed=N --run DIR"
+        )
+    if recipe.start is None:
+        raise InputError(
+            f"runs of {recipe.name} begin with random weights of their own, and the mean of such "
+            "is no network: put their artefacts together with classpulse combine"
+        )
+    if (out / CHECKPOINT).exists():
+        raise InputError(f"{out} is a run itself: give another --out")
+    states = [load_state(find_best(run, recipe.name)) for run in runs]
+    network = build_network(self_contained(recipe))
+    network.load_state_dict(mean_state(states))
+    rows = np.random.default_rng(0).permutation(len(train))[:PICTURES]
+    update_norms(network, prepare_images(train.images[rows], recipe.input).split(BATCH))
+    make_folder(out)
+    save_text(json.dumps(table, indent=2), out / RESOLVED)
+    save_text("".join(json.dumps(row) + "\n" for row in read_log(runs[0] / LOG)), out / LOG)
+    save_text(json.dumps({"seeds": seeds}), out / MEMBERS)
+    save_state(network.state_dict(), out / BEST)
+
+
+def mean_state(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Mean of every floating-point entry; counters and flags are those of the first."""
+    return {
+        name: torch.stack([state[name] for state in states]).mean(dim=0)
+        if value.is_floating_point()
+        else value
+        for name, value in states[0].items()
+    }
+
+
+def describe_members(run: Path) -> str:
+    """For the card, what the weights of a run are the mean of; empty if they are its own."""
+    path = run / MEMBERS
+    if not path.exists():
+        return ""
+    seeds = json.loads(path.read_text(encoding="utf-8"))["seeds"]
+    return f"; mean of the weights of {len(seeds)} runs, seeds {', '.join(map(str, seeds))}"
+
+
+def _seed_of(run: Path, recipe: Recipe) -> int:
+    """Of a run, once it is known to be of the recipe."""
+    try:
+        found: dict[str, Any] = json.loads((run / RESOLVED).read_text(encoding="utf-8"))
+        seed = int(found["schedule"]["seed"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(
+            f"{run / RESOLVED} cannot be read: {run} is no run of {recipe.name}"
+        ) from None
+    now = json.loads(json.dumps(recipe_table(recipe)))
+    changed = sorted({*changed_keys(found, now)} - OWN)
+    if changed:
+        raise InputError(
+            f"{run} is of another recipe than {recipe.name} ({', '.join(changed)}): give the same "
+            "--set as for its training"
+        )
+    return seed
