@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 
 from classpulse.core.card import save_card  # noqa: E402
 from classpulse.core.errors import InputError, ModelError  # noqa: E402
+from classpulse.lab.evaluate.calibration import calibration_of  # noqa: E402
 from classpulse.lab.export import noise_faces  # noqa: E402
 from classpulse.lab.models.adopted import AdoptedNorm  # noqa: E402
 from classpulse.lab.models.mobilenet import MobileNetSettings  # noqa: E402
@@ -40,7 +41,7 @@ def test_the_shipped_network_answers_as_its_artefact() -> None:
     logits = predict_logits(network, torch.from_numpy(faces), flip=True)
     answers = model.predict(faces)
     for head in model.card.heads:
-        probs = torch.softmax(logits[head.name] / head.temperature, dim=1).numpy()
+        probs = calibration_of(head).apply(torch.softmax(logits[head.name], dim=1).numpy())
         assert np.allclose(probs, answers[head.name].probs, atol=1e-4)
     assert network.origin.startswith("artefact face-flagship, model.onnx (sha256 ")
 
@@ -81,6 +82,19 @@ def test_a_shorter_network_begins_with_the_trunk(tmp_path: Path) -> None:
     again = build_network(replace(short, start=str(tmp_path))).state_dict()
     assert torch.equal(again["blocks.9.point.weight"], cut["blocks.9.point.weight"])
     assert torch.equal(again["heads.emotion.weight"], cut["heads.emotion.weight"])  # as drawn
+
+
+def test_a_further_head_is_drawn_and_the_others_begin_as_they_were(tmp_path: Path) -> None:
+    small = MobileNetSettings((8, 16), (1, 2), stem=4)
+    recipe = replace(flagship(), start=None, network=Choice("mobilenet-v1", small))
+    more = replace(recipe, heads={**recipe.heads, "valence": 0.3})
+    seed = replace(recipe.schedule, seed=7)
+    before = build_network(replace(recipe, schedule=seed)).state_dict()
+    save_state(before, tmp_path / "best.pt")
+    found = build_network(replace(more, start=str(tmp_path))).state_dict()
+    assert all(torch.equal(found[name], values) for name, values in before.items())
+    drawn = build_network(more).state_dict()
+    assert torch.equal(found["heads.valence.weight"], drawn["heads.valence.weight"])
 
 
 @pytest.mark.parametrize("damage", [b"no graph", None], ids=["damaged", "missing"])

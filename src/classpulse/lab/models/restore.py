@@ -21,19 +21,25 @@ PREFIX, HALF, FOLDED = "network.", "_half", "_bias"  # of names in the graphs th
 
 
 def take_trunk(model: FaceModel, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What of these weights the network begins with: all of them, if its heads are of their width.
+    """What of these weights the network begins with: all of them, if its heads are among them.
 
     A network of which the last blocks were cut off has an embedding of another width: it takes
-    what it still has of the others, and its heads stay as they were drawn.
+    what it still has of the others, and its heads stay as they were drawn. One that has a head
+    more keeps what it drew for that head alone.
 
     Args:
         state: parameter name -> values.
     """
     own = model.state_dict()
     heads = {name: values for name, values in own.items() if name.startswith("heads.")}
-    if all(name in state and state[name].shape == v.shape for name, v in heads.items()):
+    drawn = {
+        name: values
+        for name, values in heads.items()
+        if name not in state or state[name].shape != values.shape
+    }
+    if not drawn:
         return dict(state)
-    return {name: v for name, v in state.items() if name in own and name not in heads} | heads
+    return {name: values for name, values in state.items() if name in own} | drawn
 
 
 def load_artefact(model: FaceModel, folder: Path) -> None:
