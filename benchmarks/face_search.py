@@ -2,14 +2,15 @@
 
 python benchmarks/face_search.py FER2013.csv.gz --votes FER2013NEW.csv --keep runs/face-search
 
-Every variant trains on Training for the same minutes of one thread, without the pictures that stand
-in PublicTest too, by one cycle of the learning rate over that time; PublicTest judges the last
-weights. What is finished stays in --keep: the same command goes on after an interruption, or writes
-the page again; --only NAME ... measures these alone.
+Every variant trains on Training for the same minutes of one thread's processor time, whatever else
+computes, without the pictures that stand in PublicTest too, by one cycle of the learning rate over
+that time; PublicTest judges the last weights. What is finished stays in --keep: the same command
+goes on after an interruption, or writes the page again; --only NAME ... measures these alone.
 """
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,7 +25,9 @@ from pages import DOCS, table
 from classpulse.core.files import save_text
 from classpulse.core.records import Scores
 from classpulse.lab.evaluate.metrics import evaluate_scores
+from classpulse.lab.models.base import count_parameters
 from classpulse.lab.recipe import Recipe, load_recipe
+from classpulse.lab.train.coteach import first_of
 from classpulse.lab.train.epoch import Trained
 from classpulse.lab.train.loop import (
     OnTrainStep,
@@ -35,7 +38,7 @@ from classpulse.lab.train.loop import (
     fit,
     train_steps,
 )
-from classpulse.lab.train.run import build_network, build_training, predict_logits, prepare_all
+from classpulse.lab.train.run import build_learner, build_training, predict_logits, prepare_all
 from classpulse.lab.train.sources import FaceParts, load_parts
 from classpulse.lab.train.targets import HEAD_SPACES, hard_labels
 
@@ -114,10 +117,10 @@ TEXT = """# What was tried for the face models
 
 Written by `python benchmarks/face_search.py`; do not edit. {origin}.
 
-Every row trained for {minutes:g} minutes of one thread: a cheap network sees more faces in them,
-which is the point. One seed each: differences below a point are chance. A face and its mirror image
-are averaged; Training is without the pictures that stand in PublicTest too, and nobody teaches.
-Whole trainings, which take hours, are in LOG.md.
+Every row trained for {minutes:g} minutes of one thread's processor time: a cheap network sees more
+faces in them, which is the point. One seed each: differences below a point are chance. A face and
+its mirror image are averaged; Training is without the pictures that stand in PublicTest too, and
+nobody teaches. Whole trainings, which take hours, are in LOG.md.
 """
 HEADS = {
     "families": "Networks that begin with nothing, 40 px (vgg-bn: 48, its only side)",
@@ -135,6 +138,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--only", nargs="*", help="variants, by name")
     options = parser.parse_args()
+    known = [name for variants in VARIANTS.values() for name in variants]
+    if strange := sorted({*(options.only or ())} - {*known}):
+        sys.exit(f"--only {strange[0]!r}: there is no such variant; known: {', '.join(known)}")
     torch.set_num_threads(1)
     parts = load_parts(
         load_recipe("face-base", changes=["data.dedup=true"]),
@@ -156,8 +162,8 @@ def measure(
     """Numbers of one training, read back if they are there."""
     file = options.keep / f"{slug(name)}.json"
     if file.exists():
-        return dict(json.loads(file.read_text()))
-    network, data = build_network(recipe), build_training(parts.train, recipe)
+        return read_back(file, minutes=options.minutes)
+    network, data = build_learner(recipe), build_training(parts.train, recipe)
     checkpoint = file.with_suffix(".pt")
     checkpoint.unlink(missing_ok=True)  # half a variant: its minutes begin anew
     seconds, seen = 60 * options.minutes / recipe.schedule.epochs, [0]
@@ -176,7 +182,7 @@ def measure(
         "name": name,
         "minutes": options.minutes,
         "epochs": round(seen[0] * recipe.schedule.batch / rows, 2),
-        "parameters": sum(p.numel() for p in network.parameters()),
+        "parameters": count_parameters(first_of(network)),
         **scores,
         **describe_machine(),
     }
@@ -185,15 +191,29 @@ def measure(
     return found
 
 
+def read_back(file: Path, *, minutes: float) -> dict[str, Any]:
+    """A finished variant, if it had the same time."""
+    found: dict[str, Any] = json.loads(file.read_text())
+    if found["minutes"] != minutes:
+        sys.exit(
+            f"{file} is of {found['minutes']:g} minutes, not {minutes:g}, and rows are compared by "
+            "equal time: give --minutes as before, or another folder to --keep"
+        )
+    return found
+
+
 def timed(seconds: float, seen: list[int]) -> Callable[..., Trained]:
-    """An epoch that lasts so long, whatever share of the pictures that is; counts its steps."""
+    """An epoch of so much processor time, whatever share of the pictures that is; counts its steps.
+
+    Not by the clock: beside other trainings a variant would see fewer faces than one alone.
+    """
 
     def train_one(
         run: RunState, data: Training, recipe: Recipe, number: int, on_step: OnTrainStep | None
     ) -> Trained:
-        start, total, steps, at = time.perf_counter(), 0.0, 0, 0
+        start, total, steps, at = time.process_time(), 0.0, 0, 0
         batches = draw_share(run, data, recipe, number).batches
-        while (passed := (time.perf_counter() - start) / seconds) < 1:
+        while (passed := (time.process_time() - start) / seconds) < 1:
             if at >= len(batches):
                 batches, at = draw_share(run, data, recipe, number).batches, 0
             piece = batches[at : at + PIECE]
