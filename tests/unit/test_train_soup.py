@@ -12,7 +12,13 @@ torch = pytest.importorskip("torch")
 
 from classpulse.core.errors import InputError  # noqa: E402
 from classpulse.lab.models.residual import ResidualSettings  # noqa: E402
-from classpulse.lab.recipe import Recipe, Schedule  # noqa: E402
+from classpulse.lab.recipe import (  # noqa: E402
+    Recipe,
+    Schedule,
+    changed_keys,
+    load_recipe,
+    recipe_table,
+)
 from classpulse.lab.train.checkpoint import load_state  # noqa: E402
 from classpulse.lab.train.kinds import Choice  # noqa: E402
 from classpulse.lab.train.run import train_faces  # noqa: E402
@@ -40,6 +46,14 @@ def runs(fer: Path, tmp_path: Path) -> list[Path]:
         made.append(tmp_path / name)
         list(train_faces(plan, paths={"fer2013": fer}, votes=None, out=made[-1], resume=False))
     return made
+
+
+def test_a_run_goes_on_whatever_is_made_of_it_afterwards() -> None:
+    new = recipe_table(load_recipe("face-flagship"))
+    assert new["averaging"]["seeds"]
+    old = {**new, "averaging": {k: v for k, v in new["averaging"].items() if k != "seeds"}}
+    assert changed_keys(old, new) == []
+    assert changed_keys({**new, "averaging": {"decay": 0.5}}, new) != []
 
 
 def average(runs: list[Path], fer: Path, out: Path, **changes: Any) -> None:

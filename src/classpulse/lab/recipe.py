@@ -33,6 +33,7 @@ from classpulse.lab.train.teach import Teaching
 
 PRECISIONS = ("float32", "float16", "int8")
 EXPORT = ("flip", "precision")  # what the artefact does, not what is trained
+AFTERWARDS = {"averaging": ("seeds",)}  # by table, what becomes of a run when it is over
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +193,8 @@ def recipe_table(recipe: Recipe) -> dict[str, Any]:
 
 
 def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What two recipe tables train otherwise, as ``schedule.batch``: names and claims do not.
+    """What two recipe tables train otherwise, as ``schedule.batch``: names, claims and what is made
+    of finished runs do not.
 
     What is empty is like what is not there, so that a run from before there was a setting goes on;
     0 and False are values.
@@ -202,7 +204,7 @@ def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     for key in keys:
         a, b = _or_none(old.get(key)), _or_none(new.get(key))
         if isinstance(a, Mapping) and isinstance(b, Mapping):
-            names = sorted((a.keys() | b.keys()) - set(GONE.get(key, ())))
+            names = sorted((a.keys() | b.keys()) - {*GONE.get(key, ()), *AFTERWARDS.get(key, ())})
             found += [f"{key}.{k}" for k in names if _or_none(a.get(k)) != _or_none(b.get(k))]
         elif a != b:
             found.append(key)

@@ -25,7 +25,7 @@ from classpulse.lab.train.logs import LOG, read_log
 from classpulse.lab.train.run import build_network, prepare_images, self_contained
 
 MEMBERS = "members.json"  # of the folder of a mean: whose it is
-OWN = frozenset({"schedule.seed", "averaging.seeds"})  # what the runs may differ in
+OWN = frozenset({"schedule.seed"})  # what the runs may differ in
 PICTURES, BATCH = 4096, 64  # of Training without changes, for the statistics
 
 
