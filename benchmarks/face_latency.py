@@ -31,7 +31,6 @@ import numpy as np
 from face_cases import PEER, THREADS, Case, measure_case
 from face_clip import FACES, SIDE, load_pictures, prepare_clip
 from face_page import GOALS, TIMES_PEER, describe_speed, write_page
-from face_roofline import is_quantized
 from measure import FER, Usage, describe_machine, median_of, others_share, reads_faces
 from numpy.typing import NDArray
 
@@ -115,7 +114,7 @@ def measure_all(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 "pictures": [len(load_pictures(folder)), SIDE],
                 "goals": GOALS,
                 "times_peer": TIMES_PEER,
-                "arithmetic": arithmetic_of(plan),
+                "arithmetic": {n: arithmetic_of(path) for n, path in plan.models.items()},
                 "int8": plan.copies,
                 "peers": plan.peers,
                 "skipped": plan.skipped,
@@ -135,7 +134,7 @@ def make_plan(given: argparse.Namespace, folder: Path) -> Plan:
     if training is not None and given.quick:
         training = training[:QUICK_ROWS]
     for name, path in list(models.items()):
-        if given.int8 and not is_quantized(path / "model.onnx"):
+        if given.int8 and arithmetic_of(path) != "int8":
             int8 = f"{name}-int8"
             models[int8], copies[int8] = write_int8(path, folder, training=training)
     return Plan(models, copies, *find_peers(given.peer))
@@ -195,11 +194,11 @@ def find_peers(further: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
     return found, skipped
 
 
-def arithmetic_of(plan: Plan) -> dict[str, str]:
-    return {
-        name: "int8" if is_quantized(path / "model.onnx") else "fp32"
-        for name, path in plan.models.items()
-    }
+def arithmetic_of(artefact: Path) -> str:
+    """In which a graph computes: weights that are stored as float16 are float32 by then."""
+    from classpulse.lab.export import read_precision
+
+    return "int8" if read_precision(artefact / "model.onnx") == "int8" else "fp32"
 
 
 def list_cases(plan: Plan, *, quick: bool) -> list[tuple[Case, str, str]]:

@@ -16,7 +16,6 @@ from measure import time_calls
 
 SIDES, QUICK_SIDES = (1024, 2048), (256,)  # of the matrices; the faster one counts
 PEAKS = {"fp32": "float32 MatMul", "int8": "MatMulInteger, uint8 x int8"}
-QUANTIZED = frozenset({"QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "MatMulInteger"})
 
 
 def measure_peaks(threads: int, *, quick: bool) -> dict[str, dict[str, float]]:
@@ -67,13 +66,6 @@ def _session(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     return partial(session.run, ["out"], {"left": left})
-
-
-def is_quantized(path: Path) -> bool:
-    """Whether a graph computes in integers already."""
-    import onnx
-
-    return any(node.op_type in QUANTIZED for node in onnx.load(path).graph.node)
 
 
 def count_products(path: Path) -> int:

@@ -198,14 +198,44 @@ def test_the_table_of_face_speed_is_that_of_its_results() -> None:
     assert fill_text(page, found, face_page.TABLES) == page
 
 
+def test_the_page_of_another_domain_lists_sizes_from_the_largest_down() -> None:
+    import domain
+    from builders import build_card
+
+    from classpulse.core.labels import FER2013_7
+    from classpulse.core.records import Interval
+    from classpulse.lab.data.faces import FaceSet
+    from classpulse.lab.evaluate.framing import FramingCost
+    from classpulse.lab.evaluate.robustness import RobustnessRow
+
+    one = Interval(0.7, 0.65, 0.75)
+    rows = [
+        RobustnessRow(kind, kind.title(), "px", level, 1000, one, one, one)
+        for kind, level in (("size", 48), ("size", 16), ("noise", 10), ("size", 192))
+    ]
+    people = FaceSet(
+        np.zeros((3, 48, 48), np.uint8), np.zeros(3, np.int64), FER2013_7, "CK+48",
+        subject=np.array(["a", "a", "b"]),
+    )  # fmt: skip
+    cost = FramingCost(3589, 2100, one, one, Interval(0.01, 0.0, 0.02))
+    text = domain.page(domain.Measured(build_card(), cost, people, one, rows))
+    assert "| 3,589 | 2,100 | 0.700 [0.650, 0.750] |" in text and "3 posed pictures of 2 " in text
+    listed = [line.split(" | ")[:2] for line in text.splitlines() if ", px |" in line]
+    assert listed == [["| Noise, px", "10"], *(["| Size, px", f"{n}"] for n in (192, 48, 16))]
+    known = build_card(recipe="face-base")
+    assert domain.describe_learned(known) == f"It was trained on: {known.trained_on}."
+    assert domain.path_of(build_card(name="other")).name == "domain-other.md"
+
+
 def test_products_are_counted_and_peaks_measured_in_both_arithmetics(tmp_path: Path) -> None:
     from builders import write_artefact
-    from face_roofline import count_products, is_quantized, measure_peaks
+    from face_latency import arithmetic_of
+    from face_roofline import count_products, measure_peaks
 
     peaks = measure_peaks(1, quick=True)
     assert set(peaks) == {"fp32", "int8"} and all(min(w.values()) > 1e6 for w in peaks.values())
-    path = write_artefact(tmp_path / "tiny") / "model.onnx"
-    assert count_products(path) > 0 and not is_quantized(path)
+    artefact = write_artefact(tmp_path / "tiny")
+    assert count_products(artefact / "model.onnx") > 0 and arithmetic_of(artefact) == "fp32"
 
 
 def test_rows_that_a_graph_makes_itself_are_counted(tmp_path: Path) -> None:
