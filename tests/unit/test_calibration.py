@@ -140,6 +140,16 @@ def test_few_or_unanimous_rows_give_a_calibration_that_a_card_can_hold(
         assert found.undo(found.apply(probs)) == pytest.approx(probs, abs=1e-3)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("seed", range(8))
+def test_the_search_takes_no_step_beyond_what_can_be_computed(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    n, spread = int(random.integers(6, 60)), 10.0 ** random.uniform(-4, 2)
+    probs = random.dirichlet(np.full(7, spread), n).astype(np.float32)
+    found = fit_vector(probs, random.integers(0, 7, n))
+    assert np.isfinite((found.temperature, *found.scale, *found.bias, found.by_entropy)).all()
+
+
 @pytest.mark.parametrize("by_entropy", [-MOST_BY_ENTROPY, MOST_BY_ENTROPY])
 def test_the_strongest_calibration_of_a_fit_can_be_undone(by_entropy: float) -> None:
     probs = np.random.default_rng(0).dirichlet(np.ones(7), 500).astype(np.float32)

@@ -26,6 +26,7 @@ PENALTY = 5.0  # hardly matters from 1 to 30: docs/training.md, Calibration
 HALVINGS = 50  # of an interval a few units wide: beyond the last bit of a float32
 ROUNDS = 20
 MOST_BY_ENTROPY = 1.0  # farther out, two answers may become one, and none can be undone
+MOST_BIAS = 10.0  # that the search tries: penalized, none is near it in the end
 TEMPERATURE, VECTOR = "temperature", "vector"
 
 Probs = NDArray[np.float32]
@@ -169,7 +170,8 @@ def fit_vector(probs: Probs, truth: Labels, *, penalty: float = PENALTY) -> Cali
     begin = np.zeros(2 * k + 2)
     begin[0] = -np.log(fit_temperature(probs, truth))
     # few or unanimous rows would drive a temperature, which nothing penalizes, to 0 or beyond 1e9
-    bounds = [LOG_TEMPERATURES, (-MOST_BY_ENTROPY, MOST_BY_ENTROPY), *[(None, None)] * (2 * k)]
+    bounds = [LOG_TEMPERATURES, (-MOST_BY_ENTROPY, MOST_BY_ENTROPY)]
+    bounds += [LOG_TEMPERATURES] * k + [(-MOST_BIAS, MOST_BIAS)] * k
     x = minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds).x
     first, by_entropy, *rest = (float(v) for v in x)
     scale = tuple(round(math.exp(v), 4) for v in rest[:k])
