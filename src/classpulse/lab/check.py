@@ -19,6 +19,7 @@ from classpulse.lab.recipe import Recipe, load_recipe
 from classpulse.lab.recipe_file import recipe_names
 from classpulse.lab.text.check import check_text_recipe
 from classpulse.lab.text.recipe import TextRecipe
+from classpulse.lab.train.coteach import first_of
 from classpulse.lab.train.loop import first_losses
 from classpulse.lab.train.run import build_learner, build_network, build_training, self_contained
 from classpulse.lab.train.targets import HEAD_SPACES
@@ -111,7 +112,7 @@ def check_recipe(recipe: Recipe) -> Checked:
     losses = first_losses(network, data, recipe, steps=STEPS)
     if not np.isfinite(losses).all():
         raise InputError(f"recipe {recipe.name}: its loss is {losses}, needs finite numbers")
-    return Checked(recipe.name, count_parameters(network), tuple(losses))
+    return Checked(recipe.name, count_parameters(first_of(network)), tuple(losses))
 
 
 def _made_up(seed: int) -> FaceSet:
