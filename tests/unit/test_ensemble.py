@@ -169,9 +169,10 @@ def test_out_of_fold_with_two_labels_and_with_one_that_never_occurs() -> None:
 def test_calibration_puts_the_likeliest_inside() -> None:
     probs, truth = answers(1400)
     mean = RULES.get("mean")()(probs, truth)
-    found = calibrate(mean, probs, truth)
-    best = fit_calibration(mean.apply(probs), truth).calibration
-    assert found.calibration == best != PLAIN
+    found, fitted = calibrate(mean, probs, truth)
+    best = fit_calibration(mean.apply(probs), truth)
+    assert found.calibration == fitted.calibration == best.calibration != PLAIN
+    assert np.array_equal(fitted.unseen, best.unseen)
     assert fit_temperature(found.apply(probs), truth) == pytest.approx(1, abs=0.01)
 
 
@@ -207,7 +208,7 @@ def test_one_graph_answers_as_its_members_combined(rule: str, tmp_path: Path) ->
     rules = {}
     for head, k in (("emotion", 7), ("state", 4)):
         truth = (np.arange(70) % k).astype(np.int64)
-        rules[head] = calibrate(RULES.get(rule)()(probs[head], truth), probs[head], truth)
+        rules[head], _ = calibrate(RULES.get(rule)()(probs[head], truth), probs[head], truth)
     card = export_ensemble(members, rules, tmp_path / "pair", about=ABOUT)
     batch = np.random.default_rng(1).normal(0, 1, (20, 1, 48, 48)).astype(np.float32)
     opened = OnnxModel(str(tmp_path / "pair"))

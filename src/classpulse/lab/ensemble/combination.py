@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classpulse.core.errors import InputError, ShapeError
-from classpulse.lab.evaluate.calibration import PLAIN, Calibration, fit_calibration
+from classpulse.lab.evaluate.calibration import PLAIN, Calibration, Fitted, fit_calibration
 
 LOG_FLOOR = 1e-6  # below, a member's probability says only "no": bounds what one member can do
 
@@ -123,8 +123,8 @@ class Combination:
         )
 
 
-def calibrate(combination: Combination, probs: Probs, truth: Labels) -> Combination:
-    """With the calibration of `fit_calibration`.
+def calibrate(combination: Combination, probs: Probs, truth: Labels) -> tuple[Combination, Fitted]:
+    """With the calibration of `fit_calibration`, and all that the fit says.
 
     Args:
         probs: (m, n, k), best of rows on which neither members nor rule were fitted: a rule
@@ -134,7 +134,7 @@ def calibrate(combination: Combination, probs: Probs, truth: Labels) -> Combinat
     known = check_members(probs, truth)
     bare = replace(combination, calibration=PLAIN)
     fitted = fit_calibration(bare.apply(probs[:, known]), truth[known])
-    return replace(combination, calibration=fitted.calibration)
+    return replace(combination, calibration=fitted.calibration), fitted
 
 
 def check_members(probs: Probs, truth: Labels) -> NDArray[np.bool_]:

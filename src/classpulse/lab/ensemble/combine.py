@@ -7,11 +7,10 @@ from pathlib import Path
 from classpulse.core.card import ModelCard
 from classpulse.core.errors import InputError
 from classpulse.lab.commit import source_commit
-from classpulse.lab.ensemble.combination import Combination
+from classpulse.lab.ensemble.combination import Combination, calibrate
 from classpulse.lab.ensemble.export import About, export_ensemble
 from classpulse.lab.ensemble.members import Member, common_heads, open_members, predict_members
 from classpulse.lab.ensemble.recipe import EnsembleRecipe
-from classpulse.lab.evaluate.calibration import fit_calibration
 from classpulse.lab.export import need_same_file, new_artefact, save_artefact
 from classpulse.lab.judge import calibration_metrics, judge_parts
 from classpulse.lab.train.sources import FaceParts, load_split
@@ -56,9 +55,8 @@ def combine(
         truth = hard_labels(parts.valid, head)
         known = truth >= 0
         found = recipe.rule.settings(probs[head], truth, seed=recipe.seed)
+        combinations[head], fitted = calibrate(found, probs[head], truth)
         answers = found.apply(probs[head][:, known])
-        fitted = fit_calibration(answers, truth[known])
-        combinations[head] = dataclasses.replace(found, calibration=fitted.calibration)
         calibrated += calibration_metrics(
             head, answers, truth[known], parts.valid.name, fitted=fitted
         )

@@ -2,7 +2,7 @@
 
 members = open_members(["runs/cnn-1", "runs/cnn-2"])
 probs = predict_members(members, valid.images)["emotion"]
-found = calibrate(Greedy()(probs, truth, seed=42), probs, truth)
+found, _ = calibrate(Greedy()(probs, truth, seed=42), probs, truth)
 card = export_ensemble(members, {"emotion": found}, out, about=About(...))
 """
 
