@@ -153,8 +153,8 @@ def _commands(recipe: AnyRecipe, given: Given, *, publish: bool) -> Iterator[Com
                 of_it = ("--set", f"schedule.seed={seed}", "--run", str(one), "--resume")
                 yield ("train", *words, *of_it)
             whole = given.run(f"{name}-mean")
-            members = map(str, (run, *runs.values()))
-            yield ("average", name, *members, *words[1:], "--out", str(whole))
+            averaged = map(str, (run, *runs.values()))
+            yield ("average", name, *averaged, *words[1:], "--out", str(whole))
         if publish and not (isinstance(recipe, TextRecipe) and is_baseline(recipe)):
             yield ("publish", *words, "--run", str(whole), *out)
 

@@ -54,8 +54,9 @@ LIMITS = (
     "and badly lit faces are read worse, which the quality gate only partly prevents.",
     "FER2013 labels agree with ten human votes (FER+) on about two thirds of the pictures: an "
     "accuracy near 0.7 is close to what the labels allow, not to what people feel.",
-    "Accuracy by age, gender, skin tone, glasses or head cover has not been measured, nor how often "
-    "the gate's limits of light, which skin changes too, silence some people more than others.",
+    "Accuracy by age, gender, skin tone, glasses or head cover has not been measured, nor how "
+    "often the gate's limits of light, which skin changes too, silence some people more than "
+    "others.",
     "The learning states are derived from emotion votes by a rule, never from learning itself.",
     "Must not be used to grade, rank or discipline anyone; prohibited in EU schools and "
     "workplaces (Regulation (EU) 2024/1689, Art. 5(1)(f)).",
