@@ -95,7 +95,8 @@ def _seed_of(run: Path, recipe: Recipe) -> int:
         seed = int(found["schedule"]["seed"])
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(
-            f"{run / RESOLVED} cannot be read: {run} is no run of {recipe.name}"
+            f"{run / RESOLVED} cannot be read: {run} is no run of {recipe.name}; give folders that "
+            "classpulse train wrote"
         ) from None
     now = json.loads(json.dumps(recipe_table(recipe)))
     changed = sorted({*changed_keys(found, now)} - OWN)
