@@ -29,11 +29,11 @@ RECIPE = replace(LONGER, heads={"emotion": 1.0, "votes": 0.5, "state": 0.5})
 KINDS = (votes(happiness=10), votes(anger=10), votes(neutral=10))
 
 
-def build_parts() -> FaceParts:
+def build_parts(times: int = 8) -> FaceParts:
     """Random faces of three emotions with votes, the same for training and judging."""
-    images = np.random.default_rng(0).integers(0, 256, (24, 16, 16), dtype=np.uint8)
-    labels = np.array([FER2013_7.index(name) for name in ("happy", "angry", "neutral")] * 8)
-    faces = FaceSet(images, labels, FER2013_7, "random", votes=np.array(KINDS * 8))
+    images = np.random.default_rng(0).integers(0, 256, (3 * times, 16, 16), dtype=np.uint8)
+    labels = np.array([FER2013_7.index(name) for name in ("happy", "angry", "neutral")] * times)
+    faces = FaceSet(images, labels, FER2013_7, "random", votes=np.array(KINDS * times))
     return FaceParts(faces, faces)
 
 
@@ -71,11 +71,23 @@ def test_a_finished_variant_is_read_back_if_it_had_the_same_time(tmp_path: Path)
 def test_every_variant_has_a_recipe_a_file_and_a_table() -> None:
     names = [name for variants in face_search.VARIANTS.values() for name in variants]
     assert len({face_search.slug(name) for name in names}) == len(names)
-    assert face_search.VARIANTS.keys() == face_search.RECIPES.keys() == face_search.HEADS.keys()
-    for group, variants in face_search.VARIANTS.items():
+    assert face_search.VARIANTS.keys() == face_search.HEADS.keys()
+    for variants in face_search.VARIANTS.values():
         for changes in variants.values():
-            recipe = load_recipe(face_search.RECIPES[group], changes=changes)
+            recipe = load_recipe("face-base", changes=changes)
             assert recipe.schedule.epochs == 4  # minutes are shared out among them
+
+
+def test_later_variants_begin_with_one_network(tmp_path: Path) -> None:
+    parts = build_parts(times=22)  # a batch of 64
+    run = face_search.begin(parts, options(tmp_path))
+    written = (run / "best.pt").read_bytes()
+    assert face_search.begin(parts, options(tmp_path)) == run
+    assert (run / "best.pt").read_bytes() == written  # trained once
+    changes = face_search.VARIANTS["labels"]["nothing changed"]
+    recipe = replace(load_recipe("face-base", changes=changes), start=str(run))
+    assert "begun" in build_network(recipe).origin
+    assert face_search.read_results(tmp_path) == {}  # it is no variant
 
 
 def test_an_unknown_variant_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ from classpulse.lab.train.folder import RESOLVED, find_best
 from classpulse.lab.train.logs import LOG, read_log
 from classpulse.lab.train.run import (
     build_network,
+    describe_start,
     predict_logits,
     prepare_all,
     prepare_images,
@@ -187,8 +188,10 @@ def load_best(recipe: Recipe, run: Path) -> FaceModel:
         InputError: the run has none, or they are of another network.
     """
     weights = find_best(run, recipe.name)
-    network = build_network(recipe)
+    network = build_network(dataclasses.replace(recipe, start=None))
     load_weights(network, weights)
+    if recipe.start:
+        network.origin = describe_start(recipe.start)
     return network
 
 

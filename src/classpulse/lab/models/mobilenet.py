@@ -17,6 +17,7 @@ from classpulse.core.errors import InputError, ModelError
 from classpulse.lab.models.adopted import AdoptedNorm
 from classpulse.lab.models.base import FaceModel, check_rates, check_sizes
 from classpulse.lab.models.files import describe_file
+from classpulse.lab.models.low_rank import check_ranks, pointwise
 from classpulse.lab.models.tfjs_file import find_weights, read_tfjs
 
 MEAN, STD = 0.508, 0.255  # of our grey pixels in [0, 1], see the recipes' `[input]`
@@ -49,11 +50,11 @@ class SameConv(nn.Conv2d):
 class Separable(nn.Module):
     """Depthwise 3x3, then pointwise; each with its norm and ReLU6: (b, c, h, w) -> (b, d, ...)."""
 
-    def __init__(self, c: int, d: int, *, stride: int) -> None:
+    def __init__(self, c: int, d: int, *, stride: int, rank: int = 0) -> None:
         super().__init__()
         self.deep = SameConv(c, c, stride=stride, groups=c)
         self.norm1 = AdoptedNorm(c)
-        self.point = nn.Conv2d(c, d, 1, bias=False)
+        self.point = pointwise(c, d, rank=rank)
         self.norm2 = AdoptedNorm(d)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -67,6 +68,8 @@ class MobileNetSettings:
 
     Args:
         outputs: channels after each block; strides: 1 or 2 of each.
+        ranks: of each block's pointwise convolution, 0 for a full one; empty: all are full. A
+            network of full ones that it starts from is taken over by `low_rank.factorized`.
         stem: channels of the first convolution, which halves.
         side: the input is enlarged by `side` / 48 inside the network, so that a picture of 48
             pixels has this side: the trained network saw 224.
@@ -77,6 +80,7 @@ class MobileNetSettings:
 
     outputs: tuple[int, ...] = OUTPUTS
     strides: tuple[int, ...] = STRIDES
+    ranks: tuple[int, ...] = ()
     stem: int = 32
     side: int = 112
     dropout: float = 0.3
@@ -90,6 +94,7 @@ class MobileNetSettings:
                 f"outputs = {self.outputs}, strides = {self.strides}: needs a stride of 1 or 2 for "
                 "each block"
             )
+        check_ranks(self.ranks, self.outputs)
 
 
 class MobileNetFace(FaceModel):
@@ -101,8 +106,9 @@ class MobileNetFace(FaceModel):
         self.conv = SameConv(1, settings.stem, stride=2)
         self.norm = AdoptedNorm(settings.stem)
         blocks, c = [], settings.stem
-        for d, stride in zip(settings.outputs, settings.strides, strict=True):
-            blocks.append(Separable(c, d, stride=stride))
+        ranks = settings.ranks or (0,) * len(settings.outputs)
+        for d, stride, rank in zip(settings.outputs, settings.strides, ranks, strict=True):
+            blocks.append(Separable(c, d, stride=stride, rank=rank))
             c = d
         self.blocks = nn.Sequential(*blocks)
         self.dropout = nn.Dropout(settings.dropout)
@@ -122,12 +128,18 @@ def build_mobilenet(
     """(b, 1, s, s) -> logits, for any side.
 
     Raises:
-        InputError: the input has more than one channel.
+        InputError: the input has more than one channel, or there is a file of weights, which are
+            full, and there are ranks.
         ModelError: the file with weights is missing, damaged or of another network.
     """
     if channels != 1:
         raise InputError(f"mobilenet-v1 reads grey faces: channels must be 1, not {channels}")
     model = MobileNetFace(settings, heads)
+    if settings.weights and any(settings.ranks):
+        raise InputError(
+            "weights of a file are of full convolutions: train those, and give the run as start to "
+            "a network with ranks"
+        )
     if settings.weights:
         path = find_weights(settings.weights)
         _fill(model, read_tfjs(path), source=path.name)
@@ -145,6 +157,7 @@ def _fill(model: MobileNetFace, arrays: Mapping[str, Tensor], *, source: str) ->
                 deep, point = f"conv_dw_{i}", f"conv_pw_{i}"
                 block.deep.weight.copy_(arrays[f"{deep}/depthwise_kernel"].permute(2, 3, 0, 1))
                 _adopt(block.norm1, arrays[_shift(deep)], scale=arrays[f"{deep}_{_FOLDED}/mul"])
+                assert isinstance(block.point, nn.Conv2d)
                 block.point.weight.copy_(arrays[_merged(point)].permute(3, 2, 0, 1))
                 _adopt(block.norm2, arrays[_shift(point)])
     except (KeyError, RuntimeError) as error:

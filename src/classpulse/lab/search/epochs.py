@@ -61,7 +61,7 @@ def iterate_epochs(
         save_text("".join(lines), folder / LOG)
         return metrics
 
-    model = build_learner(recipe)
+    model = build_learner(recipe, data.x)
     for epoch in fit(model, data, recipe, folder / CHECKPOINT, validate=logged):
         yield rows[epoch.number - 1]
 

@@ -66,7 +66,7 @@ def check_start(start: str | None, table: Mapping[str, Any], *, held: Sequence[s
     """
     if not start:
         return
-    other = _artefact_table(start) if is_artefact(start) else _run_table(start)
+    other = _start_table(start)
     now = json.loads(json.dumps(table))
     differ = [key for key in held if _at(other, key) != _at(now, key)]
     if differ:
@@ -74,6 +74,19 @@ def check_start(start: str | None, table: Mapping[str, Any], *, held: Sequence[s
             f"start = '{start}' was held out of other rows ({', '.join(differ)}): it may have "
             "learned from what this recipe is judged on; give both the same"
         )
+
+
+def start_ranks(start: str) -> tuple[int, ...]:
+    """Ranks of the network that another begins with; empty where its convolutions are full.
+
+    Raises:
+        InputError: nothing tells how it was made.
+    """
+    return tuple(_at(_start_table(start), "network.ranks") or ())
+
+
+def _start_table(start: str) -> Mapping[str, Any]:
+    return _artefact_table(start) if is_artefact(start) else _run_table(start)
 
 
 def is_artefact(start: str) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from classpulse.lab.data.group_balance import balance_groups
 from classpulse.lab.evaluate.resample import accuracy_of, count_confusion, macro_f1_of
 from classpulse.lab.models.base import FaceModel
 from classpulse.lab.models.files import describe_file
+from classpulse.lab.models.low_rank import factorized
 from classpulse.lab.models.registry import build_model
 from classpulse.lab.models.restore import load_artefact, take_trunk
 from classpulse.lab.recipe import Recipe, recipe_table
@@ -35,6 +37,7 @@ from classpulse.lab.train.folder import (
     check_run,
     check_start,
     is_artefact,
+    start_ranks,
 )
 from classpulse.lab.train.kinds import Choice
 from classpulse.lab.train.logs import (
@@ -58,6 +61,7 @@ from classpulse.runtime.model import find_model
 from classpulse.vision.image import prepare
 
 logger = logging.getLogger(__name__)
+FACTORIZED_ON = 1024  # training pictures that tell which directions of a full network matter
 
 
 def train_faces(
@@ -127,8 +131,8 @@ def train_parts(
     official = recipe.data.split == "official"  # its parts are fixed, whatever is merged
     drawn = () if official else ("data.sets", "schedule.seed")
     check_start(recipe.start, recipe_table(recipe), held=("data.split", *drawn))
-    model, heads = build_learner(recipe), list(recipe.heads)
     data = build_training(parts.train, recipe)
+    model, heads = build_learner(recipe, data.x), list(recipe.heads)
     if parallel is not None and own_rank() > 0:
         follow_group(model, data, recipe, parallel)
         return
@@ -244,7 +248,7 @@ def _targets(
     return {head: soft_targets(faces, head, smoothing=smoothing) for head in heads}
 
 
-def build_learner(recipe: Recipe) -> nn.Module:
+def build_learner(recipe: Recipe, faces: Tensor | None = None) -> nn.Module:
     """What is trained: the recipe's network, or with `coteach` a `Pair` of two.
 
     The second has the next seed; where both start from one run, only dropout tells them apart.
@@ -253,41 +257,74 @@ def build_learner(recipe: Recipe) -> nn.Module:
         InputError, ModelError: as `build_network`.
     """
     if recipe.coteach is None:
-        return build_network(recipe)
+        return build_network(recipe, faces)
     schedule = replace(recipe.schedule, seed=recipe.schedule.seed + 1)
-    return Pair(build_network(recipe), build_network(replace(recipe, schedule=schedule)))
+    second = replace(recipe, schedule=schedule)
+    return Pair(build_network(recipe, faces), build_network(second, faces))
 
 
-def build_network(recipe: Recipe) -> FaceModel:
+def build_network(recipe: Recipe, faces: Tensor | None = None) -> FaceModel:
     """The recipe's network with random weights drawn from its seed, or those it starts from.
 
+    Args:
+        faces: (n, c, h, w) of training, from which a network with ranks learns what matters in the
+            full one that it starts from.
+
     Raises:
-        InputError: the run it starts from has no `best.pt`, or it is of another network.
+        InputError: the run it starts from has no `best.pt`, or it is of another network; or it is
+            of a full network, this one has ranks, and there are no faces.
         ModelError: a file of pretrained weights that the settings name is missing or damaged, or
             the artefact it starts from is of another network.
     """
-    model = build_model(
+    model = _draw_network(recipe, recipe.network.settings)
+    if not recipe.start:
+        return model
+    ranks = getattr(recipe.network.settings, "ranks", ())
+    if not any(ranks) or start_ranks(recipe.start) == tuple(ranks):
+        _begin_with(model, recipe.start)
+        return model
+    if faces is None:
+        raise InputError(
+            f"start = '{recipe.start}' has other ranks than this network, which is made from it by "
+            "what it answers of training pictures: classpulse train has them"
+        )
+    full = _draw_network(recipe, replace(recipe.network.settings, ranks=()))
+    _begin_with(full, recipe.start)
+    model.load_state_dict(factorized(model, full, _some(faces)))
+    model.origin = full.origin
+    return model
+
+
+def _draw_network(recipe: Recipe, settings: Any) -> FaceModel:
+    return build_model(
         recipe.network.kind,
         {head: len(HEAD_SPACES[head]) for head in recipe.heads},
         seed=recipe.schedule.seed,
-        settings=recipe.network.settings,
+        settings=settings,
         channels=recipe.input.channels,
         side=recipe.input.height,
     )
-    if recipe.start:
-        _begin_with(model, recipe.start)
-    return model
+
+
+def _some(faces: Tensor) -> Tensor:
+    """(m, c, h, w), m <= `FACTORIZED_ON`, evenly drawn from all."""
+    return faces[:: max(len(faces) // FACTORIZED_ON, 1)][:FACTORIZED_ON]
 
 
 def _begin_with(model: FaceModel, start: str) -> None:
     if is_artefact(start):
+        load_artefact(model, find_model(start))
+    else:
+        load_weights(model, Path(start) / BEST, take=partial(take_trunk, model))
+    model.origin = describe_start(start)
+
+
+def describe_start(start: str) -> str:
+    """What a network began with, for its card: the run or artefact, and the hash of its file."""
+    if is_artefact(start):
         folder = find_model(start)
-        load_artefact(model, folder)
-        model.origin = f"artefact {folder.name}, {describe_file(folder / 'model.onnx')}"
-        return
-    weights = Path(start) / BEST
-    load_weights(model, weights, take=partial(take_trunk, model))
-    model.origin = f"run {Path(start).name}, {describe_file(weights)}"
+        return f"artefact {folder.name}, {describe_file(folder / 'model.onnx')}"
+    return f"run {Path(start).name}, {describe_file(Path(start) / BEST)}"
 
 
 def self_contained(recipe: Recipe) -> Recipe:
