@@ -32,6 +32,7 @@ from classpulse.lab.export import (  # noqa: E402
     export_onnx,
     save_artefact,
 )
+from classpulse.lab.models.repvgg import RepVggSettings  # noqa: E402
 from classpulse.lab.models.residual import ResidualFace, ResidualSettings  # noqa: E402
 from classpulse.lab.recipe import (  # noqa: E402
     Recipe,
@@ -573,6 +574,15 @@ def test_weights_keep_their_32_bits_unless_the_recipe_says_so(tmp_path: Path) ->
     network, path = build_network(RECIPE), tmp_path / "model.onnx"
     export_onnx(network, RECIPE, CALIBRATIONS, path)
     assert 10 not in {w.data_type for w in onnx.load(str(path)).graph.initializer}
+
+
+def test_three_branches_are_exported_as_one_convolution(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    settings = RepVggSettings(8, (8, 16), (2, 1))
+    recipe = replace(RECIPE, network=Choice("repvgg", settings))
+    export_onnx(build_network(recipe), recipe, CALIBRATIONS, tmp_path / "model.onnx")
+    kinds = [node.op_type for node in onnx.load(str(tmp_path / "model.onnx")).graph.node]
+    assert kinds.count("Conv") == 4 and "Add" not in kinds  # the stem and three blocks
 
 
 def test_an_export_that_answers_otherwise_is_refused(

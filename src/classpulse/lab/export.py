@@ -20,6 +20,8 @@ from classpulse.core.card import Card, Head, InputSpec, QualityGate, save_card
 from classpulse.core.errors import InputError, ModelError
 from classpulse.core.files import make_folder, new_file, new_files
 from classpulse.lab.evaluate.calibration import Calibration
+from classpulse.lab.models.base import FaceModel
+from classpulse.lab.models.repvgg import fuse
 from classpulse.lab.quantize import quantize
 from classpulse.lab.recipe import Recipe
 from classpulse.lab.train.targets import HEAD_GIVEN, HEAD_SPACES
@@ -109,7 +111,7 @@ def _given(name: str, heads: Collection[str]) -> tuple[str, ...]:
 
 
 def export_onnx(
-    network: nn.Module,
+    network: FaceModel,
     recipe: Recipe,
     calibrations: Mapping[str, Calibration],
     path: Path,
@@ -133,11 +135,13 @@ def export_onnx(
     spec = recipe.input
     example = torch.zeros(2, spec.channels, spec.height, spec.width)
     wrapped = Calibrated(network, calibrations, flip=recipe.flip).eval()
+    # three branches of a RepVGG network become one convolution; other networks stay as they are
+    fused = Calibrated(fuse(network), calibrations, flip=recipe.flip).eval()
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, we do not
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations
         program = torch.onnx.export(
-            wrapped,
+            fused,
             (example,),
             input_names=["faces"],
             output_names=[output_name(head) for head in calibrations],
