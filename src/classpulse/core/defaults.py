@@ -3,7 +3,7 @@
 It imports nothing, so that `classpulse --help` need not wait for a network's runtime.
 """
 
-MODEL = "face-base"  # shipped artefacts, by name
+MODEL = "face-flagship"  # shipped artefacts, by name
 TEXT_MODEL = "text-emotion"
 DETECTOR = "retinaface"
 PRESET = "default"  # engagement weights
