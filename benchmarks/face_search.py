@@ -47,7 +47,7 @@ from classpulse.lab.train.targets import HEAD_SPACES, hard_labels
 PAGE = DOCS / "search" / "faces.md"
 PIECE = 8  # steps between two looks at the clock
 SIDE = 32  # pixels, of families that begin with nothing
-BEGUN, TIMES = "begun", 4  # the network that labels and steps begin with had so many times longer
+BEGUN, TIMES = "begun", 2  # the network that labels and steps begin with had so many times longer
 NOTHING = [
     "network={kind = 'residual-se', widths = [24, 48, 96, 192], stem = 12}",
     "augment.rotation=8",
