@@ -254,9 +254,8 @@ OPTIONS = (
     Bad("unknown preset where no expression is read",
         (*ONE, "--preset", "best", "--profile", "eu-school"), 3,
         ("unknown preset 'best'", "known: default, paper"), make.picture("one.jpg")),
-    Bad("preset whose head the model lacks", (*ONE, "--preset", "paper"), 3,
-        ("'paper' needs the heads ['expression']", "choose another preset or model"),
-        make.picture("one.jpg")),
+    Bad("preset whose head the model lacks", (*ONE, "--preset", "gaze.json"), 3,
+        ("'gaze' needs the heads ['gaze']", "choose another preset or model"), make.gaze_preset),
     *(Bad(f"{option} = {value}", (*ONE, f"--{option}", value), 3, (option, value, "give seconds"),
           make.picture("one.jpg"))
       for option, value in (("every", "0"), ("every", "-1"), ("every", "nan"), ("every", "inf"),

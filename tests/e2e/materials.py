@@ -23,6 +23,7 @@ from data_files import write_fer
 from media import write_video
 
 from classpulse.core.card import Head, InputSpec, ModelCard, QualityGate, save_card
+from classpulse.engage.score import LinearEngagement, preset_text
 
 HEADS = (
     Head("emotion", "emotion_probs", "fer2013-7", 1.0),
@@ -140,6 +141,13 @@ def clip(name: str, *, keep: float = 1.0, seconds: float = 4.0) -> Callable[[Pat
         path.write_bytes(path.read_bytes()[: int(keep * path.stat().st_size)])
 
     return build
+
+
+def gaze_preset(folder: Path) -> None:
+    """A picture, and a preset for a head that no model has."""
+    write_picture(folder / "one.jpg", portrait())
+    preset = LinearEngagement("gaze", 0.1, {"gaze": {"away": -0.5}}, clip=True, origin="a test")
+    (folder / "gaze.json").write_text(preset_text(preset))
 
 
 def huge(folder: Path) -> None:

@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from classpulse.core.errors import InputError, LabelError, PrivacyError, ShapeError
-from classpulse.core.labels import FER2013_7, LEARNING_STATE_4
+from classpulse.core.labels import FER2013_7, FERPLUS_8, LEARNING_STATE_4, LabelSpace
 from classpulse.core.records import Interval, Reading, Scores
 from classpulse.engage.columns import read_columns
 from classpulse.engage.score import DEFAULT, PAPER, PRESETS, get_preset, interval_of
@@ -151,6 +151,32 @@ def test_doubt_whether_a_head_applies_is_variance() -> None:
     scores = {"state": sure(LEARNING_STATE_4, "focused"), "emotion": sure(FER2013_7, "sad")}
     _, variance = DEFAULT.score(scores, share={"state": np.array([0.5], np.float32)})
     assert variance.item() == pytest.approx((0.45 / 2) ** 2)
+
+
+HEADS = {"emotion": FER2013_7, "votes": FERPLUS_8, "state": LEARNING_STATE_4}
+
+
+@pytest.mark.parametrize(
+    ("heads", "head", "labels"),
+    [
+        (HEADS, "votes", ("happiness", "sadness", "anger")),  # the same names before the same sense
+        ({"emotion": FER2013_7}, "emotion", ("happy", "sad", "angry")),
+        ({"expression": FERPLUS_8, "votes": FERPLUS_8}, "expression", PAPER.labels),
+    ],
+)
+def test_the_papers_expressions_are_those_of_a_head(
+    heads: dict[str, LabelSpace], head: str, labels: tuple[str, ...]
+) -> None:
+    bound = PAPER.bound_to(heads)
+    assert dict(bound.weights) == {head: dict(zip(labels, (0.7, 0.5, 0.8), strict=True))}
+    assert bound.intercept == PAPER.intercept and DEFAULT.bound_to(HEADS) == DEFAULT
+
+
+def test_a_model_without_these_expressions_is_refused() -> None:
+    with pytest.raises(InputError, match="needs a head with happiness, sadness, anger, the model"):
+        PAPER.bound_to({"state": LEARNING_STATE_4})
+    with pytest.raises(InputError, match=r"needs the heads \['state'\], the model's heads are emo"):
+        DEFAULT.bound_to({"emotion": FER2013_7})
 
 
 def test_a_missing_head_is_named() -> None:

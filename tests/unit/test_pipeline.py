@@ -312,9 +312,10 @@ def test_a_smile_counts_although_it_has_no_state() -> None:
 # --- options -------------------------------------------------------------------------------------
 
 
-def test_a_preset_that_needs_another_head_is_refused() -> None:
-    with pytest.raises(InputError, match=r"'paper' needs the heads \['expression'\]"):
-        run(preset="paper")
+def test_the_papers_weights_are_taken_for_any_expressions() -> None:
+    reading = last(FRONT, model=calm("happy"), smooth=0.0, preset="paper")
+    assert reading.engagement is not None
+    assert reading.engagement.value == pytest.approx(1.0)  # 0.3 + 0.7, of a happy face
 
 
 def test_an_unknown_detector_is_refused() -> None:

@@ -218,6 +218,12 @@ _FACE_ORIGINS = {
 _NOUNS = {"angry": "anger", "happy": "happiness", "sad": "sadness"}
 
 
+def find_label(space: LabelSpace, label: str) -> str | None:
+    """The name that a space has for an emotion, as a noun or an adjective; None without one."""
+    meant = _NOUNS.get(label, label)
+    return next((name for name in space.names if _NOUNS.get(name, name) == meant), None)
+
+
 def _face_rules() -> Iterator[Relabel]:
     """Every pair of `FACE_SPACES`: the same emotion under its other name, without one dropped."""
     for source, target in permutations(FACE_SPACES, 2):

@@ -7,17 +7,19 @@ engagement, and scores leave [0, 1]); `default` is ours. Neither is fitted to la
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from classpulse.core.errors import InputError, ShapeError
+from classpulse.core.labels import LabelSpace, find_label
 from classpulse.core.records import Interval, Scores
 from classpulse.engage.fitted import read_fitted
 
+EXPRESSION = "expression"  # stands for any head whose labels have the names
 SUFFIX = ".json"  # of a preset's file
 PRESET_FORMAT = 1
 ONE_SD = 1.0  # half-width of a reading's interval in standard deviations, about 68 %
@@ -30,7 +32,8 @@ class LinearEngagement:
     Args:
         name: of the preset.
         intercept: alpha_0.
-        weights: head name -> label -> weight; labels not named weigh 0.
+        weights: head name -> label -> weight; labels not named weigh 0. The head `EXPRESSION`
+            is any that has the labels, see `bound_to`.
         clip: keep the score in [0, 1].
         origin: where the weights come from and what they are not.
     """
@@ -45,6 +48,35 @@ class LinearEngagement:
     def labels(self) -> tuple[str, ...]:
         """All labels with a weight, in order."""
         return tuple(label for by_label in self.weights.values() for label in by_label)
+
+    def bound_to(self, heads: Mapping[str, LabelSpace]) -> "LinearEngagement":
+        """The same weights under the names of a model: `EXPRESSION` becomes its first head with all
+        of the labels, if need be as nouns or adjectives (happiness, happy).
+
+        Args:
+            heads: name of a head of the model -> its labels.
+
+        Raises:
+            InputError: the model lacks a head, or every head lacks one of the expressions.
+        """
+        weights = dict(self.weights)
+        if EXPRESSION in weights and EXPRESSION not in heads:
+            meant = weights.pop(EXPRESSION)
+            found = next(_under_names_of(heads, meant), None)
+            if found is None:
+                raise InputError(
+                    f"engagement '{self.name}' needs a head with {', '.join(meant)}, the model's "
+                    f"heads are {', '.join(heads)}: choose another preset or model"
+                )
+            head, named = found
+            weights[head] = named | dict(weights.get(head, {}))
+        missing = weights.keys() - heads.keys()
+        if missing:
+            raise InputError(
+                f"engagement '{self.name}' needs the heads {sorted(missing)}, the model's heads "
+                f"are {', '.join(heads)}: choose another preset or model"
+            )
+        return replace(self, weights=weights)
 
     def score(
         self,
@@ -113,6 +145,19 @@ class LinearEngagement:
         return np.asarray(np.clip(value, 0.0, 1.0) if self.clip else value)
 
 
+def _under_names_of(
+    heads: Mapping[str, LabelSpace], weights: Mapping[str, float]
+) -> Iterator[tuple[str, dict[str, float]]]:
+    """Heads with all of the labels, and the weights under their names; equal names first."""
+    for head, space in heads.items():
+        if set(weights) <= set(space.names):
+            yield head, dict(weights)
+    for head, space in heads.items():
+        named = {find_label(space, label): weight for label, weight in weights.items()}
+        if None not in named:
+            yield head, {label: weight for label, weight in named.items() if label}
+
+
 def _weight_vector(by_label: Mapping[str, float], scores: Scores) -> NDArray[np.float64]:
     weight = np.zeros(len(scores.space))
     for label, w in by_label.items():
@@ -130,7 +175,7 @@ def interval_of(value: float, variance: float) -> Interval:
 PAPER = LinearEngagement(
     name="paper",
     intercept=0.3,
-    weights={"expression": {"happiness": 0.7, "sadness": 0.5, "anger": 0.8}},
+    weights={EXPRESSION: {"happiness": 0.7, "sadness": 0.5, "anger": 0.8}},
     clip=False,
     origin="worked example of the parallel engagement paper (IIETA 2025, eq. 26); anger raises "
     "the score and it may pass 1, so it is for comparison with the paper only",

@@ -91,12 +91,6 @@ class FaceScorer:
         smooth: float,
         min_confidence: float | None = None,
     ) -> None:
-        missing = engagement.weights.keys() - {head.name for head in model.card.heads}
-        if missing:
-            raise InputError(
-                f"engagement '{engagement.name}' needs the heads {sorted(missing)}, which model "
-                f"'{model.card.name}' does not have: choose another preset or model"
-            )
         if model.card.input.framing not in FRAMINGS:
             raise ModelError(
                 f"model '{model.card.name}' needs the framing '{model.card.input.framing}'; known: "
@@ -106,7 +100,7 @@ class FaceScorer:
             raise InputError(f"smooth = {smooth} is not possible: give seconds >= 0 (0 is off)")
         self.model = model
         self.gate = session_gate(model.card.gate, min_confidence)
-        self.engagement = engagement
+        self.engagement = engagement.bound_to({h.name: h.label_space for h in model.card.heads})
         self.smooth = smooth
         self._smoothers: dict[int, Smoother] = {}
 
