@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from classpulse.core.files import make_folder, new_file, new_files
 from classpulse.lab.evaluate.calibration import Calibration
 from classpulse.lab.models.base import FaceModel
 from classpulse.lab.models.repvgg import fuse
+from classpulse.lab.models.views import Shift, mean_of_views, show_views
 from classpulse.lab.quantize import quantize
 from classpulse.lab.recipe import Recipe
 from classpulse.lab.train.targets import HEAD_GIVEN, HEAD_SPACES
@@ -42,16 +44,21 @@ class Calibrated(nn.Module):
     (b, c, h, w) float32 -> one (b, k) float32 per head, in the order of `calibrations`.
 
     Args:
-        flip: average the logits of the face and of its mirror image.
+        flip, shifts: views whose logits are averaged, see `models.views`.
     """
 
     def __init__(
-        self, network: nn.Module, calibrations: Mapping[str, Calibration], *, flip: bool
+        self,
+        network: nn.Module,
+        calibrations: Mapping[str, Calibration],
+        *,
+        flip: bool,
+        shifts: Sequence[Shift] = (),
     ) -> None:
         super().__init__()
         self.network = network
         self.calibrations = dict(calibrations)
-        self.flip = flip
+        self.flip, self.shifts = flip, tuple(shifts)
         for head, how in self.calibrations.items():
             if not how.is_plain:
                 scale = torch.tensor(how.scale or (1.0,), dtype=torch.float32) / how.temperature
@@ -61,10 +68,9 @@ class Calibrated(nn.Module):
                 self.register_buffer(f"{head}_shift", shift)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        # one pass over both: half the nodes, and integer weights are stored once
-        logits = self.network(torch.cat([x, x.flip(3)]) if self.flip else x)
-        if self.flip:  # (2b, k) -> (b, k)
-            logits = {h: z.reshape(2, -1, z.shape[1]).mean(dim=0) for h, z in logits.items()}
+        # one pass over all: a fraction of the nodes, and integer weights are stored once
+        logits = self.network(show_views(x, self.shifts, flip=self.flip))
+        logits = mean_of_views(logits, self.shifts, flip=self.flip)
         return tuple(self._answer(head, logits[head]) for head in self.calibrations)
 
     def _answer(self, head: str, logits: Tensor) -> Tensor:
@@ -134,9 +140,10 @@ def export_onnx(
     """
     spec = recipe.input
     example = torch.zeros(2, spec.channels, spec.height, spec.width)
-    wrapped = Calibrated(network, calibrations, flip=recipe.flip).eval()
+    wrap = partial(Calibrated, calibrations=calibrations, flip=recipe.flip, shifts=recipe.shifts)
+    wrapped = wrap(network).eval()
     # three branches of a RepVGG network become one convolution; other networks stay as they are
-    fused = Calibrated(fuse(network), calibrations, flip=recipe.flip).eval()
+    fused = wrap(fuse(network)).eval()
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, we do not
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations

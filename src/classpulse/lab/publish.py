@@ -95,7 +95,8 @@ def publish(
     """
     network = load_best(recipe, run)
     parts = load_parts(recipe, paths, votes)
-    logits = predict_logits(network, prepare_all(parts.valid, recipe.input), flip=recipe.flip)
+    faces = prepare_all(parts.valid, recipe.input)
+    logits = predict_logits(network, faces, flip=recipe.flip, shifts=recipe.shifts)
     probs = {head: torch.softmax(values, dim=1).numpy() for head, values in logits.items()}
     fitted, calibrated = _calibrate(probs, parts.valid)
     calibrations = {head: one.calibration for head, one in fitted.items()}
@@ -220,7 +221,10 @@ def _card(
     recipe: Recipe, network: FaceModel, heads: tuple[Head, ...], sha256: str, *, learned: str
 ) -> ModelCard:
     """The card before anything is measured; `learned` says what the weights have seen."""
-    flip = "; flip averaging inside the network" if recipe.flip else ""
+    views = "; flip averaging inside the network" if recipe.flip else ""
+    if recipe.shifts:
+        places = ", ".join(f"{down} and {right}" for down, right in recipe.shifts)
+        views += f"; mean over the face moved down and right by {places} pixels"
     return ModelCard(
         name=recipe.name,
         summary=recipe.summary,
@@ -228,7 +232,7 @@ def _card(
         heads=heads,
         gate=OPEN_GATE,
         metrics=(),
-        trained_on=f"{learned}; initial weights: {network.origin}{flip}",
+        trained_on=f"{learned}; initial weights: {network.origin}{views}",
         licence="Apache-2.0 (our weights); rights to the FER2013 pictures are unresolved",
         limits=LIMITS,
         recipe=recipe.name,

@@ -21,8 +21,8 @@ from onnx import numpy_helper
 
 CALIBRATION = 512  # pictures that the ranges of the activations are taken from
 BATCH = 32
-QUANTIZED = ("Conv", "Add", "Relu", "Clip", "MaxPool", "AveragePool", "Gemm")  # no softmax
-FILTERED = ("Conv", "Gemm")  # have filters, one for each output
+QUANTIZED = ("Conv", "Add", "Relu", "Clip", "MaxPool", "AveragePool")  # heads and softmax are not
+FILTERED = ("Conv",)  # have filters, one for each output
 
 
 def quantize(model: onnx.ModelProto, faces: NDArray[np.float32]) -> onnx.ModelProto:

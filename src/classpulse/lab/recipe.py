@@ -32,7 +32,7 @@ from classpulse.lab.train.stopping import Stopping
 from classpulse.lab.train.teach import Teaching
 
 PRECISIONS = ("float32", "float16", "int8")
-EXPORT = ("flip", "precision")  # what the artefact does, not what is trained
+EXPORT = ("flip", "shifts", "precision")  # what the artefact does, not what is trained
 AFTERWARDS = {"averaging": ("seeds",)}  # by table, what becomes of a run when it is over
 
 
@@ -96,6 +96,8 @@ class Recipe:
         balance: name in `lab.data.balance.BALANCINGS`, of the emotion labels.
         groups: kind in `GROUP_BALANCINGS` and its settings, after `balance`; None leaves groups be.
         flip: the artefact averages the logits of a face and of its mirror image: twice the work.
+        shifts: it averages them over the face moved by so many pixels down and to the right, each
+            a whole pass; none: the face as it is.
         precision: of the artefact, one of `PRECISIONS`: float16 stores large weights so and
             computes in float32, which halves the file; training is in float32.
         network: kind in `MODELS` and its settings.
@@ -122,6 +124,7 @@ class Recipe:
     balance: str = "none"
     groups: Choice[GroupBalance] | None = None
     flip: bool = True
+    shifts: tuple[tuple[int, int], ...] = ()
     precision: str = "float32"
     network: Choice[Any] = field(default_factory=lambda: Choice("residual-se", ResidualSettings()))
     optimizer: Choice[OptimizerSettings] = field(default_factory=lambda: Choice("adamw", AdamW()))
@@ -149,6 +152,13 @@ class Recipe:
         if self.precision not in PRECISIONS:
             known = " or ".join(PRECISIONS)
             raise InputError(f"recipe {self.name}: precision '{self.precision}': needs {known}")
+        if any(
+            abs(by) >= min(self.input.height, self.input.width) for s in self.shifts for by in s
+        ):
+            raise InputError(
+                f"recipe {self.name}: shifts of {self.shifts} pixels move a face out of its "
+                f"{self.input.width} x {self.input.height}"
+            )
         BALANCINGS.get(self.balance)
         PROTOCOLS.get(self.data.split)
 

@@ -19,6 +19,7 @@ from classpulse.runtime.model import OnnxModel, find_model
 
 EMBEDDING = "embedding"  # name of the output of an embedding graph
 LINEAR = ("Gemm", "MatMul")
+STORED = ("Cast", "DequantizeLinear")  # from float16, from 8 bits
 BATCH = 64
 Node = Any  # onnx.NodeProto
 Read = tuple[str, int]  # a tensor, and how many batches stand below each other in it
@@ -149,12 +150,12 @@ def _copies_in(node: Node, constants: Mapping[str, onnx.TensorProto]) -> int:
 def _weight_of(
     node: Node, makers: Mapping[str, Node], constants: Mapping[str, onnx.TensorProto]
 ) -> str | None:
-    """The constant that a linear layer multiplies with; behind a Cast where it is float16."""
+    """The constant that a linear layer multiplies with, which may be stored in fewer bits."""
     if node.op_type not in LINEAR:
         return None
     name = node.input[1]
     source = makers.get(name)
-    if source is not None and source.op_type == "Cast":
+    if source is not None and source.op_type in STORED:
         name = source.input[0]
     return name if name in constants else None
 

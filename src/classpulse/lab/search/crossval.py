@@ -91,7 +91,8 @@ def score_fold(valid: FaceSet, recipe: Recipe) -> Validate:
     heard = build_validation(valid, recipe) if _listens(recipe) else None
 
     def validate(model: nn.Module, side: int) -> dict[str, float]:
-        logits = predict_logits(model, shrink(x, side), flip=recipe.flip)[head]
+        seen = shrink(x, side)
+        logits = predict_logits(model, seen, flip=recipe.flip, shifts=recipe.shifts)[head]
         confusion = labeled_confusion(truth, logits.argmax(dim=1).numpy(), k)
         precision, recall, f1 = np.nan_to_num(rates(confusion)).mean(axis=-1)
         values = accuracy_of(confusion), recall, precision, f1

@@ -25,6 +25,7 @@ from classpulse.lab.models.files import describe_file
 from classpulse.lab.models.low_rank import factorized
 from classpulse.lab.models.registry import build_model
 from classpulse.lab.models.restore import load_artefact, take_trunk
+from classpulse.lab.models.views import Shift, mean_of_views, show_views
 from classpulse.lab.recipe import Recipe, recipe_table
 from classpulse.lab.train.augment import shrink
 from classpulse.lab.train.checkpoint import load_weights, save_state
@@ -353,21 +354,25 @@ def prepare_images(images: NDArray[np.uint8], spec: InputSpec) -> Tensor:
 
 
 def predict_logits(
-    model: nn.Module, x: Tensor, *, flip: bool, batch: int = 256
+    model: nn.Module,
+    x: Tensor,
+    *,
+    flip: bool,
+    shifts: Sequence[Shift] = (),
+    batch: int = 256,
 ) -> dict[str, Tensor]:
     """Logits of every head, {head: (n, k)} float32, in evaluation mode.
 
     Args:
-        flip: average the logits of the picture and its mirror image (twice the work).
+        flip, shifts: views whose logits are averaged, see `models.views`; each is as much work.
+        batch: rows that the network gets at once, all views together.
     """
     model.eval()
     parts: dict[str, list[Tensor]] = {}
+    views = max(len(shifts), 1) * (2 if flip else 1)
     with torch.inference_mode():
-        for chunk in x.split(batch):
-            logits = model(chunk)
-            if flip:
-                mirrored = model(chunk.flip(3))
-                logits = {head: (logits[head] + mirrored[head]) / 2 for head in logits}
-            for head, values in logits.items():
+        for chunk in x.split(max(batch // views, 1)):
+            logits = model(show_views(chunk, shifts, flip=flip))
+            for head, values in mean_of_views(logits, shifts, flip=flip).items():
                 parts.setdefault(head, []).append(values)
     return {head: torch.cat(chunks) for head, chunks in parts.items()}
