@@ -75,8 +75,9 @@ class Bad:
             return "only root can mount a disk"
         if self.how == "disk" and not _mounts():
             return "this machine does not let root mount a tmpfs"
-        if self.arguments[0] == "train" and find_spec("torch") is None:
-            return "training needs the extra 'lab'"
+        lab = self.arguments[0] in ("train", "classic") or self.arguments[:2] == LABELLED[:2]
+        if lab and find_spec("torch") is None:
+            return "training and fitting need the extra 'lab'"
         if "/dev/full" in self.name and not Path("/dev/full").exists():
             return "there is no /dev/full"
         return None
@@ -96,6 +97,9 @@ TINY = ("analyze", "one.jpg", "--model", "tiny")
 ONE, CLIP = ("analyze", "one.jpg"), ("analyze", "clip.mp4")
 APPLY = ("engage", "apply", "scores.csv")
 HEADER = "happiness,sadness,anger\n"
+LABELLED = ("engage", "fit", "scores.csv", "--out", "ours.json")
+LABELS = HEADER.replace("\n", ",engagement\n") + "0.1,0.2,0.3,0.4\n"
+CLASSIC = ("classic", "paper_cnn_pca_svm", "--data", "fer2013=fer2013.csv.gz")
 PLAYLIST = b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/secret.ts\n#EXT-X-ENDLIST\n"
 WHITE = np.full((240, 320, 3), 255, np.uint8)
 
@@ -449,6 +453,20 @@ WRITING = (
     Bad("neither source nor line", ("analyze",), 2, ("give a source and --out FOLDER",)),
 )  # fmt: skip
 
+PAPER = (
+    Bad("classical features of cells without a size",
+        (*CLASSIC, "--set", "features={kind='hog', cell=0}"), 3,
+        ("cell = 0: needs a number from 2 to 512",)),
+    Bad("local binary patterns on a circle wider than the picture",
+        (*CLASSIC, "--set", "features={kind='lbp', radius=30.0}"), 3,
+        ("radius = 30.0: needs a number from 0.5 to 24",)),
+    Bad("labels for a head that no model has", (*LABELLED, "--head", "mood"), 3,
+        ("no model of ours has a head 'mood'", "emotion, votes, state", "Leave --head out"),
+        make.scores(LABELS)),
+    Bad("labels with a column named twice", (*LABELLED, "--columns", "anger,anger"), 3,
+        ("column 'anger' is named twice", "every column once"), make.scores(LABELS)),
+)  # fmt: skip
+
 WORKERS = (
     Bad("worker that is killed while it trains",
         ("train", "tiny.toml", "--data", "fer2013=fer2013.csv.gz", "--run", "run",
@@ -459,7 +477,7 @@ WORKERS = (
 
 BAD_INPUTS = (
     *FILES_IN, *ODD_BUT_FINE, *LIVE_AND_PIPES, *OUTPUT, *MODELS, *OPTIONS, *PRIVACY, *TABLES,
-    *WRITING, *WORKERS,
+    *WRITING, *PAPER, *WORKERS,
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from classic_data import striped
 from skimage.feature import haar_like_feature, haar_like_feature_coord, hog
 from skimage.transform import integral_image
 
-from classpulse.core.errors import ShapeError
+from classpulse.core.errors import InputError, ShapeError
 from classpulse.lab.classic import features
 from classpulse.lab.classic.features import FEATURES
 from classpulse.lab.classic.transformers import (
@@ -50,6 +50,20 @@ def test_pictures_of_any_size_give_finite_numbers(name: str, h: int, w: int, see
     images = np.random.default_rng(seed).normal(size=(2, h, w))
     found = FEATURES[name](images)
     assert found.shape[0] == 2 and found.shape[1] > 0 and np.isfinite(found).all()
+
+
+@every
+def test_settings_at_the_ends_of_their_ranges_work_and_beyond_are_refused(name: str) -> None:
+    for setting, ends in features.RANGES[name].items():
+        for end, step in zip(ends, (-1, 1), strict=True):
+            for value, fits in ((end, True), (end + step, False)):
+                given = (float(value),) if setting == "wavelengths" else value
+                if fits:
+                    found = FEATURES[name](IMAGES[:1], **{setting: given})
+                    assert np.isfinite(found).all() and found.shape[1] > 0
+                else:
+                    with pytest.raises(InputError, match=f"{setting} = .*: needs a number from"):
+                        FEATURES[name](IMAGES[:1], **{setting: given})
 
 
 @every

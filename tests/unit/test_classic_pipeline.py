@@ -99,6 +99,24 @@ def test_a_whole_table_loads_again(mine: Any, tmp_path: Path) -> None:
         ("search.c=[1.0]", "search kind 'none' with values of c"),
         ("search.kind=grid", "a search needs values of c, gamma or components"),
         ("colour=true", "unknown \\['colour'\\]"),
+        ("features={kind = 'lbp', radius = -1.0}", "radius = -1.0: needs a number from 0.5 to 64"),
+        ("features={kind = 'lbp', radius = 13.0}", "radius = 13.0: needs .* from 0.5 to 12"),
+        ("features={kind = 'lbp', grid = 0}", "grid = 0: needs a number from 1 to 16"),
+        ("features={kind = 'hog', orientations = 0}", "orientations = 0: needs .* from 2 to 36"),
+        ("features={kind = 'hog', cell = 0}", "cell = 0: needs a number from 2 to 512"),
+        ("features={kind = 'hog', block = 0}", "block = 0: needs a number from 1 to 8"),
+        ("features={kind = 'gabor', orientations = 0}", "orientations = 0: needs .* from 1 to 24"),
+        ("features={kind = 'gabor', wavelengths = [4.0, 0.0]}", "wavelengths = 0.0: needs a"),
+        ("features={kind = 'gabor', wavelengths = [200.0]}", "= 200.0: needs a .* from 2 to 64"),
+        ("features={kind = 'gabor', wavelengths = [nan]}", "wavelengths = nan: needs a number"),
+        ("features={kind = 'gabor', wavelengths = []}", "number of wavelengths = 0: needs"),
+        ("features={kind = 'haar', grid = 0}", "grid = 0: needs a number from 2 to 16"),
+        ("features={kind = 'embedding', threads = -1}", "threads = -1: needs a number from 1"),
+        ("reduction.components=inf", "components = inf: needs a number from"),
+        ("reduction.components=nan", "components = nan: needs a number from"),
+        ("classifier={kind = 'nystroem', c = -1.0}", "c = -1.0: needs a number from"),
+        ("classifier={kind = 'nystroem', landmarks = 20000}", "landmarks = 20000: needs a number"),
+        ("seed=-1", "seed = -1: needs a number from 0"),
     ],
 )
 def test_a_wrong_recipe_is_one_clear_error(mine: Any, change: str, message: str) -> None:
@@ -106,6 +124,31 @@ def test_a_wrong_recipe_is_one_clear_error(mine: Any, change: str, message: str)
     fresh = [change] if kind != "reduction.kind" else [f"reduction={{kind = '{value}'}}"]
     with pytest.raises(InputError, match=message):
         mine(*fresh)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("search.c=[1.0, -1.0]", "c = -1.0: needs a number from"),
+        ("search.c=[nan]", "c = nan: needs a number from"),
+        ("search.gamma=[0.0]", "searched gamma = 0.0: needs a number from 1e-09"),
+        ("search.components=[nan]", "components = nan: needs a number from"),
+        ("search.components=[8.0, 1.5]", "components = 1.5: needs a share below 1 or a whole"),
+    ],
+)
+def test_what_is_searched_has_the_ranges_of_what_is_set(
+    mine: Any, change: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        mine("search.kind=grid", change)
+
+
+def test_only_whole_numbers_of_factors_can_be_searched(mine: Any) -> None:
+    with pytest.raises(InputError, match=r"components = 2.5: needs a whole number"):
+        mine(
+            "standardize=false", "reduction={kind = 'nmf', components = 8}",
+            "search.kind=grid", "search.components=[2.0, 2.5]",
+        )  # fmt: skip
 
 
 def test_only_what_is_there_can_be_searched(mine: Any) -> None:
@@ -184,7 +227,35 @@ def test_the_pipeline_is_one_of_scikit_learn(mine: Any) -> None:
     [
         ([], LABELS % 6, "too few training pictures of neutral 0; needs 10 or more of each"),
         (["reduction.components=145"], LABELS, "145 components of 144 features and 88 rows"),
-        (["rows=3"], LABELS, "98 training pictures are too few"),
+        (["rows=3"], LABELS, "rows = 3 of 98 training pictures: needs 7 to 91 to draw every label"),
+        (["rows=97"], LABELS, "rows = 97 of 98 training pictures: needs 7 to 91"),
+        (
+            ["rows=8"],
+            LABELS,
+            "8 training pictures, 1 of them disgust, are too few: the temperature",
+        ),
+        (["calibration=0.01"], LABELS, r"7 or more held back \(calibration = 0.01 gives 1\); give"),
+        (
+            ["search.kind=grid", "search.components=[80, 8]"],
+            LABELS,
+            r"80 components of 144 features and 58 rows \(3 folds of 88, without one\)",
+        ),
+        (
+            ["search.kind=halving", "search.components=[40, 20, 8]"],
+            LABELS,
+            "every round of the search of kind 'halving', .* than the 88 rows: search fewer",
+        ),
+        (
+            ["search.kind=halving", "search.c=[1.0, 2.0]", "search.folds=12"],
+            LABELS,
+            "halving in 12 folds begins with 168 rows, and there are 88",
+        ),
+        (
+            ["search.kind=grid", "search.c=[1.0]", "search.folds=50"],
+            LABELS,
+            "50 folds, and 12 training pictures of the rarest label",
+        ),
+        (["classifier={kind = 'nystroem', landmarks = 89}"], LABELS, "89 landmarks of 88 rows"),
     ],
 )
 def test_data_that_cannot_be_learned_from(

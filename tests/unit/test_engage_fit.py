@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from classpulse.core.errors import InputError
+from classpulse.core.errors import InputError, OutputError
 from classpulse.core.labels import FER2013_7
-from classpulse.engage.score import DEFAULT, PAPER, get_preset, load_preset, preset_text
+from classpulse.engage.score import DEFAULT, EXPRESSION, PAPER, get_preset, load_preset, preset_text
 from classpulse.lab.engagement import fit_engagement, fit_line, run_fit
 
 ROWS = 60
@@ -102,6 +102,7 @@ def test_columns_that_determine_each_other_need_a_ridge() -> None:
         ({"folds": 61}, "61 folds of 60 rows"),
         ({"columns": SCORES | {"joy": np.ones(ROWS)}}, "column 'joy' has one value in all rows"),
         ({"truth": np.ones(ROWS)}, "column 'engagement' has one value in all rows"),
+        ({"head": "mood"}, "no model of ours has a head 'mood'; known: emotion, votes, state"),
         ({"head": "emotion"}, "head 'emotion' has no label 'happiness': it has angry"),
     ],
 )
@@ -154,6 +155,9 @@ def test_some_columns_can_be_chosen(command: Any, labels: Path, tmp_path: Path) 
         (("--out", "p.txt"), "p.txt is no name of a preset: needs the ending .json"),
         (("--out", "p.json", "--target", "focus"), "has no column 'focus'"),
         (("--out", "p.json", "--columns", "joy"), "has no column 'joy'"),
+        (("--out", "p.json", "--columns", "anger,anger"), "column 'anger' is named twice"),
+        (("--out", "p.json", "--columns", "engagement"), "column 'engagement' is named twice"),
+        (("--out", "p.json", "--head", "mood"), "no model of ours has a head 'mood'"),
     ],
 )
 def test_wrong_words_are_one_line(
@@ -198,3 +202,20 @@ def test_the_labels_stay_where_they_are_when_nothing_fits(labels: Path, tmp_path
     with pytest.raises(InputError):
         run_fit(labels, tmp_path / "p.json", folds=1000)
     assert not (tmp_path / "p.json").exists()
+
+
+def test_preset_and_report_are_written_both_or_neither(labels: Path, tmp_path: Path) -> None:
+    out, report = tmp_path / "p.json", tmp_path / "report"
+    report.write_text("a file")
+    with pytest.raises(OutputError, match="is a file, not a folder"):
+        run_fit(labels, out, report=report)
+    assert sorted(tmp_path.iterdir()) == [labels, report] and report.read_text() == "a file"
+    out.mkdir()
+    with pytest.raises(OutputError, match="is a folder"):
+        run_fit(labels, out, report=tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_any_head_with_the_labels_may_be_meant(labels: Path, tmp_path: Path) -> None:
+    fit = run_fit(labels, tmp_path / "p.json", head=EXPRESSION)
+    assert list(fit.preset.weights) == [EXPRESSION]

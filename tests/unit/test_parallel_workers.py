@@ -50,6 +50,10 @@ def threads_in_use(_: int) -> tuple[list[int], int]:
     return [library["num_threads"] for library in threadpool_info()], cv2.getNumThreads()
 
 
+def blocked_signals(_: int) -> set[int]:
+    return set(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+
+
 def fail(kind: str) -> None:
     if kind == "ours":
         raise ShapeError("seven is not a shape")
@@ -189,3 +193,11 @@ def test_too_much_shared_memory() -> None:
 def test_balance() -> None:
     assert Load((2, 2), (1.0, 1.0)).balance == 1
     assert Load((3, 1), (3.0, 1.0)).balance == pytest.approx(2 / 3)
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="needs masks of signals")
+def test_an_interrupt_of_the_terminal_is_left_to_the_command() -> None:
+    before = blocked_signals(0)
+    with Workers(1) as workers:
+        [[blocked], _] = workers.run(blocked_signals, [0])
+    assert signal.SIGINT in blocked and blocked_signals(0) == before

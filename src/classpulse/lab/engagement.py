@@ -16,7 +16,7 @@ from scipy.stats import t as student
 from sklearn.model_selection import KFold
 
 from classpulse.core.errors import InputError
-from classpulse.core.files import save_text, save_texts
+from classpulse.core.files import new_file, new_files, save_texts
 from classpulse.core.records import Interval
 from classpulse.engage.columns import read_columns
 from classpulse.engage.score import SUFFIX, LinearEngagement, preset_text
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 Values = NDArray[np.float64]
 INTERCEPT = "intercept"
 ANY_HEAD = "expression"  # of scores that no head of ours gives
+TABLE = "predictions.csv"
 LEVEL = 0.975  # quantile of a two-sided 95 % interval
 DEPENDENT = 100.0  # condition of the scores from which rounding decides the weights
 
@@ -99,14 +100,16 @@ def fit_engagement(
         columns: label -> (n,) scores.
         truth: (n,) engagement; if all of it is in [0, 1], the preset keeps its scores there.
         name, source: of the preset, and of the data, for its `origin`.
-        head: of the model that gives these labels; None finds the head that knows all of them.
+        head: in `HEAD_SPACES`, or `ANY_HEAD`; None finds the head that knows all of the labels.
         ridge: penalty on the weights of scores in standard deviations; 0 is least squares.
         folds: of the cross-validation, drawn at random with `seed`.
 
     Raises:
         InputError: no columns, too few rows, scores or labels that do not vary or determine each
-            other, a head that lacks a label, or a number out of range.
+            other, a head that is unknown or lacks a label, or a number out of range.
     """
+    chosen = head or find_head(columns)
+    _check_head(chosen, columns)
     rows = np.column_stack([*columns.values()]) if columns else np.zeros((len(truth), 0))
     _check(columns, rows, truth, ridge=ridge, folds=folds)
     line = fit_line(rows, truth, ridge=ridge)
@@ -120,8 +123,6 @@ def fit_engagement(
     bounded = bool(truth.min() >= 0 and truth.max() <= 1)
     how = f"ridge {ridge:g}" if ridge else "least squares"
     origin = f"fitted by {how} to {len(truth)} labelled rows of {source}"
-    chosen = head or find_head(columns)
-    _check_head(chosen, columns)
     width = student.ppf(LEVEL, line.freedom) * np.sqrt(np.diag(line.covariance))
     return EngagementFit(
         LinearEngagement(name, values[0], {chosen: weights}, bounded, origin),
@@ -181,18 +182,27 @@ def run_fit(
 ) -> EngagementFit:
     """Fit the columns of a CSV file and write the preset; with a report, plot and predictions too.
 
+    Where the report cannot be written, no preset is either.
+
     Args:
         target: its column of labels.
         only: columns of scores; none named means all others.
 
     Raises:
         InputError: the file cannot be used, see `read_columns` and `fit_engagement`, a column is
-            missing, or `out` is no name of a preset.
+            missing or named twice, or `out` is no name of a preset.
         OutputError: a file cannot be written.
     """
     if out.suffix != SUFFIX:
         raise InputError(f"{out} is no name of a preset: needs the ending {SUFFIX}")
-    found = read_columns(file, [target, *only] if only else None)
+    named = [target, *only]
+    twice = [name for i, name in enumerate(named) if name in named[:i]]
+    if twice:
+        raise InputError(
+            f"column '{twice[0]}' is named twice, in --columns or as the target too: name every "
+            "column once"
+        )
+    found = read_columns(file, named if only else None)
     missing = [name for name in (target, *only) if name not in found]
     if missing:
         raise InputError(f"{file} has no column '{missing[0]}': name the columns that are there")
@@ -207,10 +217,12 @@ def run_fit(
         folds=folds,
         seed=seed,
     )
-    save_text(preset_text(fit.preset), out)
-    if report is not None:
-        texts = {"residuals.svg": render_svg(draw_residuals(fit)), "predictions.csv": _table(fit)}
-        save_texts(texts, report)
+    with new_file(out) as preset:  # stands when the report does
+        preset.write_text(preset_text(fit.preset), encoding="utf-8", newline="")
+        if report is not None:
+            texts = {"residuals.svg": render_svg(draw_residuals(fit)), TABLE: _table(fit)}
+            with new_files(report, last=TABLE) as folder:
+                save_texts(texts, folder)
     return fit
 
 
@@ -299,10 +311,16 @@ def _check(
 
 
 def _check_head(head: str, columns: Mapping[str, Values]) -> None:
+    if head not in HEAD_SPACES and head != ANY_HEAD:
+        raise InputError(
+            f"no model of ours has a head '{head}'; known: {', '.join(HEAD_SPACES)}, or {ANY_HEAD} "
+            "for any that has the labels. Leave --head out to find the one that has the columns"
+        )
     if head in HEAD_SPACES:
         lacking = [name for name in columns if name not in HEAD_SPACES[head].names]
         if lacking:
             raise InputError(
                 f"head '{head}' has no label '{lacking[0]}': it has "
-                f"{', '.join(HEAD_SPACES[head].names)}"
+                f"{', '.join(HEAD_SPACES[head].names)}; name such columns with --columns, or "
+                "another head"
             )

@@ -6,7 +6,8 @@ Pictures of every size from 1 x 1 are taken: a grid or a cell shrinks to what fi
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from skimage.feature import hog as skimage_hog
 from skimage.filters import gabor_kernel
 
 from classpulse.core.errors import ShapeError
+from classpulse.lab.train.kinds import check_ranges
 
 Pictures = NDArray[np.generic]  # (n, h, w) of numbers
 Rows = NDArray[np.float32]  # (n, d)
@@ -24,6 +26,30 @@ Rectangle = list[tuple[int, int]]  # first and last cell (row, column), both ins
 LEVELS = 65535  # steps between the darkest and the brightest pixel for LBP
 SLICE = 64  # pictures whose integral images fit into the processor's cache
 FLAT = 1e-12  # spread below which a picture has no contrast
+
+RANGES: Mapping[str, Mapping[str, tuple[float, float]]] = {
+    "lbp": {"radius": (0.5, 64), "grid": (1, 16)},
+    "hog": {"orientations": (2, 36), "cell": (2, 512), "block": (1, 8)},
+    "gabor": {"wavelengths": (2, 64), "orientations": (1, 24), "grid": (1, 16)},
+    "haar": {"grid": (2, 16)},  # 32,384 features of 16
+}
+"""Kind of features -> setting -> smallest and largest; of wavelengths, each of them."""
+MOST_WAVELENGTHS = 8  # with all angles, on pictures of 48 x 48, filters of 110 MB
+
+
+def check_settings(kind: str, settings: Mapping[str, Any]) -> None:
+    """Refuse settings that give no features, or more than there is memory for.
+
+    Raises:
+        InputError: one is out of its range in `RANGES`, or there are no wavelengths or too many.
+    """
+    ranges = RANGES.get(kind, {})
+    for name, value in settings.items():
+        if name in ranges:
+            for one in value if isinstance(value, tuple) else (value,):
+                check_ranges(**{name: (one, *ranges[name])})
+        if name == "wavelengths":
+            check_ranges(**{"number of wavelengths": (len(value), 1, MOST_WAVELENGTHS)})
 
 
 def lbp(pictures: Pictures, *, radius: float = 1.0, grid: int = 6) -> Rows:
@@ -39,7 +65,12 @@ def lbp(pictures: Pictures, *, radius: float = 1.0, grid: int = 6) -> Rows:
 
     Returns:
         (n, cells * 59) float32; the bins of a cell sum to 1.
+
+    Raises:
+        InputError: as all features do, a setting out of its range in `RANGES`.
+        ShapeError: as all features do, an array that is no stack of pictures.
     """
+    check_settings("lbp", {"radius": radius, "grid": grid})
     pictures = _need_pictures(pictures)
     bins = 59
     cells = _cell_numbers(*pictures.shape[1:], grid)
@@ -66,6 +97,7 @@ def hog(pictures: Pictures, *, orientations: int = 9, cell: int = 8, block: int 
     Returns:
         (n, blocks * block ** 2 * orientations) float32.
     """
+    check_settings("hog", {"orientations": orientations, "cell": cell, "block": block})
     pictures = _need_pictures(pictures)
     high, wide = (min(cell, side) for side in pictures.shape[1:])
     blocks = min(block, pictures.shape[1] // high), min(block, pictures.shape[2] // wide)
@@ -100,12 +132,15 @@ def gabor(
     Returns:
         (n, wavelengths * orientations * cells) float32, in the unit of the pixels.
     """
+    wavelengths = tuple(wavelengths)
+    how = {"wavelengths": wavelengths, "orientations": orientations, "grid": grid}
+    check_settings("gabor", how)
     pictures = _need_pictures(pictures)
     height, width = pictures.shape[1:]
     cells = _cell_numbers(height, width, grid)
     shares = np.eye(int(cells.max()) + 1, dtype=np.float32)[cells.ravel()]  # (h * w, cells)
     shares /= shares.sum(axis=0)
-    bank, reach = _gabor_bank(tuple(wavelengths), orientations, height, width)
+    bank, reach = _gabor_bank(wavelengths, orientations, height, width)
     inner = (slice(None), slice(reach, reach + height), slice(reach, reach + width))
     rows = np.empty((len(pictures), len(bank), shares.shape[1]), dtype=np.float32)
     # written anew for each picture: memory fresh from the system costs a quarter of the time
@@ -135,6 +170,7 @@ def haar(pictures: Pictures, *, grid: int = 8) -> Rows:
     Raises:
         ShapeError: as all features do, and pictures of one pixel, which has no rectangles.
     """
+    check_settings("haar", {"grid": grid})
     pictures = _need_pictures(pictures)
     down, across = (_edges(side, grid) for side in pictures.shape[1:])
     weights = _haar_weights(down, across)

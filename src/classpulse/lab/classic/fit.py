@@ -20,7 +20,7 @@ from sklearn.model_selection import (
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from classpulse.core.errors import InputError
+from classpulse.core.errors import ClassPulseError, InputError
 from classpulse.core.labels import LabelSpace
 from classpulse.core.records import Scores
 from classpulse.lab.classic.front import Images, Rows, build_front, make_features
@@ -93,8 +93,9 @@ def fit_pipeline(
         labels: (n,) columns of `space`; -1 has none and is left out.
 
     Raises:
-        InputError: a label of the space has fewer than ten pictures, or more components are asked
-            for than there are dimensions or rows.
+        InputError: a label of the space has fewer than ten pictures; the pictures are too few to
+            be drawn, held back or dealt into folds with every label; or more components or
+            landmarks are asked for than there are dimensions or rows.
     """
     chosen = draw_rows(recipe, labels, space)
     start = read_clocks(pool)
@@ -125,7 +126,7 @@ def fit_rows(
     Raises:
         InputError: as `fit_pipeline`.
     """
-    machine, held = _hold_out(recipe, labels)
+    machine, held = _hold_out(recipe, labels, space)
     start = read_clocks(pool)
     back, best = _fit_back(recipe, rows[machine], labels[machine], pool)
     clock, seconds = (now - then for now, then in zip(read_clocks(pool), start, strict=True))
@@ -158,7 +159,8 @@ def draw_rows(recipe: ClassicRecipe, labels: Labels, space: LabelSpace) -> Label
     """Row numbers of the labelled pictures that the recipe learns from, by class.
 
     Raises:
-        InputError: a label of the space has fewer than `FEWEST` pictures.
+        InputError: a label of the space has fewer than `FEWEST` pictures, or so many rows cannot
+            be drawn with every label.
     """
     rows = np.flatnonzero(labels >= 0)
     counts = np.bincount(labels[rows], minlength=len(space))
@@ -170,27 +172,37 @@ def draw_rows(recipe: ClassicRecipe, labels: Labels, space: LabelSpace) -> Label
         )
     if not 0 < recipe.rows < len(rows):
         return rows
-    return _split(recipe, rows, labels, train_size=recipe.rows)[0]
+    most = len(rows) - len(space)  # every label has its share of those that are left, too
+    if not len(space) <= recipe.rows <= most:
+        raise InputError(
+            f"recipe {recipe.name}: rows = {recipe.rows} of {len(rows)} training pictures: needs "
+            f"{len(space)} to {most} to draw every label, or 0 for all of them"
+        )
+    return _split(recipe, rows, labels, recipe.rows)[0]
 
 
-def _hold_out(recipe: ClassicRecipe, labels: Labels) -> tuple[Labels, Labels]:
+def _hold_out(recipe: ClassicRecipe, labels: Labels, space: LabelSpace) -> tuple[Labels, Labels]:
     """Rows for the machine and rows for the temperature, every label with its share in both."""
-    rows = np.arange(len(labels))
-    return _split(recipe, rows, labels, train_size=1 - recipe.calibration)
+    n, k = len(labels), len(space)
+    kept = math.floor((1 - recipe.calibration) * n)
+    counts = np.bincount(labels, minlength=k)
+    if counts.min() < 2 or min(kept, n - kept) < k:
+        raise InputError(
+            f"recipe {recipe.name}: {n} training pictures, {counts.min()} of them "
+            f"{space.names[counts.argmin()]}, are too few: the temperature needs 2 or more of each "
+            f"label, and {k} or more held back (calibration = {recipe.calibration} gives "
+            f"{n - kept}); give more data, more rows or another calibration"
+        )
+    return _split(recipe, np.arange(n), labels, kept)
 
 
 def _split(
-    recipe: ClassicRecipe, rows: Labels, labels: Labels, *, train_size: float
+    recipe: ClassicRecipe, rows: Labels, labels: Labels, count: int
 ) -> tuple[Labels, Labels]:
-    try:
-        chosen, rest = train_test_split(
-            rows, train_size=train_size, stratify=labels[rows], random_state=recipe.seed
-        )
-    except ValueError as error:  # scikit-learn's word for too few rows of a class
-        raise InputError(
-            f"recipe {recipe.name}: {len(rows)} training pictures are too few ({error}); "
-            "give more data, or more rows"
-        ) from None
+    """So many of the rows, and the others, every label with its share in both."""
+    chosen, rest = train_test_split(
+        rows, train_size=count, stratify=labels[rows], random_state=recipe.seed
+    )
     return chosen, rest
 
 
@@ -199,37 +211,76 @@ def _fit_back(
 ) -> tuple[Pipeline, Mapping[str, float]]:
     """The fitted steps, all of scikit-learn, and what the search chose."""
     back = _build_back(recipe)
-    components = _components(recipe)
-    if components > min(rows.shape):
-        raise InputError(
-            f"recipe {recipe.name}: {components:g} components of {rows.shape[1]} features and "
-            f"{rows.shape[0]} rows: ask for fewer"
-        )
     how = recipe.search
+    folds = StratifiedKFold(how.folds, shuffle=True, random_state=recipe.seed)
+    _need_enough(recipe, rows, labels, folds)
     if how.kind == "none":
         return _settle(_fit_quietly(back, back, rows, labels, pool)), {}
     grid = {recipe.parameters[name]: list(values) for name, values in how.values.items()}
     if "reduce__n_components" in grid:
         grid["reduce__n_components"] = [v if v < 1 else int(v) for v in how.components]
-    folds = StratifiedKFold(how.folds, shuffle=True, random_state=recipe.seed)
+    common: dict[str, Any] = {"cv": folds, "error_score": "raise"}
     search: Any
     if how.kind == "grid":
-        search = GridSearchCV(back, grid, cv=folds)
+        search = GridSearchCV(back, grid, **common)
     elif how.kind == "random":
         draws = min(how.draws, math.prod(map(len, grid.values())))
-        search = RandomizedSearchCV(back, grid, n_iter=draws, cv=folds, random_state=recipe.seed)
+        search = RandomizedSearchCV(back, grid, n_iter=draws, random_state=recipe.seed, **common)
     else:
-        search = HalvingGridSearchCV(back, grid, cv=folds, random_state=recipe.seed)
-    _fit_quietly(search, back, rows, labels, pool)
+        search = HalvingGridSearchCV(back, grid, random_state=recipe.seed, **common)
+    try:
+        _fit_quietly(search, back, rows, labels, pool)
+    except ClassPulseError:
+        raise
+    except ValueError as error:  # of a round of few rows
+        raise InputError(
+            f"recipe {recipe.name}: {recipe.reduction.kind} and {recipe.classifier.kind} cannot be "
+            f"fitted to every round of the search of kind '{how.kind}', which tries some settings "
+            f"on fewer than the {len(rows)} rows: search fewer components, by a grid, or give more "
+            "rows"
+        ) from error
     best = {name: search.best_params_[recipe.parameters[name]] for name in how.values}
     best["accuracy in folds"] = round(search.best_score_, 4)
     return _settle(search.best_estimator_), best
 
 
+def _need_enough(recipe: ClassicRecipe, rows: Rows, labels: Labels, folds: StratifiedKFold) -> None:
+    """Refuse what the rows (n, d) are too few for, with all folds of a search but one, too."""
+    searched = recipe.search.kind != "none"
+    rarest = np.bincount(labels).min()
+    fewest, given = len(rows), f"{len(rows)} rows"
+    if searched and folds.n_splits > rarest:
+        raise InputError(
+            f"recipe {recipe.name}: {folds.n_splits} folds, and {rarest} training pictures of the "
+            "rarest label: needs one or more for each fold, ask for fewer folds"
+        )
+    if recipe.search.kind == "halving":  # its first round has so many
+        needed = 2 * folds.n_splits * len(np.unique(labels))
+        if needed > len(rows):
+            raise InputError(
+                f"recipe {recipe.name}: successive halving in {folds.n_splits} folds begins with "
+                f"{needed} rows, and there are {len(rows)}: ask for fewer folds, or search by grid"
+            )
+    if searched:
+        fewest = min(len(seen) for seen, _ in folds.split(rows, labels))
+        given = f"{fewest} rows ({folds.n_splits} folds of {len(rows)}, without one)"
+    components = _components(recipe)
+    if components > min(fewest, rows.shape[1]):
+        raise InputError(
+            f"recipe {recipe.name}: {components:g} components of {rows.shape[1]} features and "
+            f"{given}: ask for fewer"
+        )
+    landmarks = getattr(recipe.classifier.settings, "landmarks", 0)
+    if landmarks > fewest:
+        raise InputError(
+            f"recipe {recipe.name}: {landmarks} landmarks of {given}: ask for fewer landmarks"
+        )
+
+
 def _components(recipe: ClassicRecipe) -> float:
     """Most components that are asked for, 0 if it is a share of the variance."""
     own = getattr(recipe.reduction.settings, "components", 0)
-    return max((v for v in (own, *recipe.search.components) if v >= 1), default=0)
+    return max((v for v in recipe.search.components or (own,) if v >= 1), default=0)
 
 
 def _fit_quietly(

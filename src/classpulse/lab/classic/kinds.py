@@ -12,6 +12,7 @@ from sklearn.svm import LinearSVC
 from classpulse.core.errors import InputError
 from classpulse.core.registry import Registry
 from classpulse.lab.classic.embedding import ArtefactEmbedding
+from classpulse.lab.classic.features import check_settings
 from classpulse.lab.classic.transformers import (
     GaborFeatures,
     HaarFeatures,
@@ -25,7 +26,9 @@ from classpulse.lab.train.kinds import check_ranges
 
 Steps = list[tuple[str, Any]]  # as scikit-learn's Pipeline takes them
 MAX_STEPS = 20_000  # of the solver of a linear SVM
-INFINITE = float("inf")
+MOST = 10**6  # components, of more features than any kind makes of an ordinary picture
+MOST_LANDMARKS = 10_000  # the map inverts a matrix of so many rows and columns
+LEAST = 1e-9  # of what has to be positive
 
 
 # --- features ----------------------------------------------------------------------------------
@@ -45,21 +48,28 @@ class Pixels:
     """The pixels themselves."""
 
 
-def _settings_of(features: type[PictureFeatures]) -> type:
+def _settings_of(kind: str, features: type[PictureFeatures]) -> type:
     """A dataclass with the parameters of an estimator, so that defaults stand in one place."""
+
+    def check(settings: Any) -> None:
+        check_settings(kind, vars(settings))
+        if kind == "embedding":
+            check_ranges(threads=(settings.threads, 1, 256))
+
     parameters = inspect.signature(features).parameters.values()
     fields = [
         (one.name, one.annotation, field(default=one.default))
         for one in parameters
         if one.name != "height"  # all pictures of a recipe are square
     ]
-    return make_dataclass(features.__name__, fields, frozen=True)
+    namespace = {"__post_init__": check}
+    return make_dataclass(features.__name__, fields, frozen=True, namespace=namespace)
 
 
 FEATURE_KINDS: Registry[type[Any]] = Registry("kind of features")
 FEATURE_KINDS.register(PIXELS)(Pixels)
 for _name, _features in ESTIMATORS.items():
-    FEATURE_KINDS.register(_name)(_settings_of(_features))
+    FEATURE_KINDS.register(_name)(_settings_of(_name, _features))
 
 
 def build_features(kind: str, settings: Any) -> Steps:
@@ -82,6 +92,11 @@ class Part(Protocol):
     def searched(self) -> Mapping[str, str]:
         """Names of values that may be searched -> names of scikit-learn's parameters."""
         ...
+
+
+def _need_whole(components: float, needed: str) -> None:
+    if components != int(components):
+        raise InputError(f"components = {components}: needs {needed}")
 
 
 REDUCTIONS: Registry[type[Part]] = Registry("reduction")
@@ -112,11 +127,9 @@ class Pca:
     components: float = 0.95
 
     def __post_init__(self) -> None:
-        whole = self.components < 1 or self.components == int(self.components)
-        if not (self.components > 0 and whole):
-            raise InputError(
-                f"components = {self.components}: needs a share below 1 or a whole number"
-            )
+        check_ranges(components=(self.components, LEAST, MOST))
+        if self.components > 1:
+            _need_whole(self.components, "a share below 1 or a whole number")
 
     def build(self, seed: int) -> Steps:
         count = self.components if self.components < 1 else int(self.components)
@@ -140,7 +153,8 @@ class Nmf:
     steps: int = 200
 
     def __post_init__(self) -> None:
-        check_ranges(components=(self.components, 1, INFINITE), steps=(self.steps, 1, INFINITE))
+        check_ranges(components=(self.components, 1, MOST), steps=(self.steps, 1, MOST))
+        _need_whole(self.components, "a whole number")  # those of a search come as floats
 
     def build(self, seed: int) -> Steps:
         nmf = NMF(self.components, init="nndsvda", max_iter=self.steps, tol=1e-3, random_state=seed)
@@ -174,7 +188,7 @@ class Svm:
     def __post_init__(self) -> None:
         if self.kernel not in KERNELS:
             raise InputError(f"kernel = {self.kernel!r}: needs one of {', '.join(KERNELS)}")
-        check_ranges(c=(self.c, 1e-9, 1e9), gamma=(self.gamma, 0, 1e9), degree=(self.degree, 1, 9))
+        check_ranges(c=(self.c, LEAST, 1e9), gamma=(self.gamma, 0, 1e9), degree=(self.degree, 1, 9))
 
     def build(self, seed: int) -> Steps:
         return [("svm", ParallelSVC(**self.shared()))]
@@ -229,7 +243,7 @@ class LinearSvm:
     balanced: bool = False
 
     def __post_init__(self) -> None:
-        check_ranges(c=(self.c, 1e-9, 1e9))
+        check_ranges(c=(self.c, LEAST, 1e9))
 
     def build(self, seed: int) -> Steps:
         machine = LinearSVC(
@@ -262,7 +276,8 @@ class NystroemSvm:
     balanced: bool = False
 
     def __post_init__(self) -> None:
-        check_ranges(landmarks=(self.landmarks, 1, INFINITE), gamma=(self.gamma, 0, 1e9))
+        check_ranges(landmarks=(self.landmarks, 1, MOST_LANDMARKS), gamma=(self.gamma, 0, 1e9))
+        check_ranges(c=(self.c, LEAST, 1e9))
 
     def build(self, seed: int) -> Steps:
         gamma = self.gamma or None

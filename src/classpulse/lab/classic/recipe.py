@@ -9,9 +9,11 @@ from classpulse.core.card import InputSpec
 from classpulse.core.errors import InputError
 from classpulse.core.registry import Registry
 from classpulse.lab.claims import Claim
+from classpulse.lab.classic.features import RANGES
 from classpulse.lab.classic.kinds import (
     CLASSIFIERS,
     FEATURE_KINDS,
+    LEAST,
     PIXELS,
     REDUCTIONS,
     NoReduction,
@@ -25,6 +27,7 @@ from classpulse.lab.recipe_file import FEATURES, is_classic, read_table
 from classpulse.lab.train.kinds import Choice, check_ranges, parse_choice
 
 SEARCHES = ("none", "grid", "random", "halving")
+LAST_SEED = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,8 @@ class Search:
         if self.kind not in SEARCHES:
             raise InputError(f"search kind '{self.kind}': needs one of {', '.join(SEARCHES)}")
         check_ranges(folds=(self.folds, 2, 100), draws=(self.draws, 1, 1e6))
+        for gamma in self.gamma:  # where one is searched, 0 does not stand for the usual one
+            check_ranges(**{"searched gamma": (gamma, LEAST, 1e9)})
         if bool(self.values) != (self.kind != "none"):
             raise InputError(
                 f"search kind '{self.kind}' with values of {', '.join(self.values) or 'nothing'}: "
@@ -86,8 +91,8 @@ class ClassicRecipe:
         claims: numbers reached with it.
 
     Raises:
-        InputError: an unknown split, a number out of range, NMF of standardized features, or a
-            search of something that the pipeline does not have.
+        InputError: an unknown split, a number out of range, searched ones too, NMF of standardized
+            features, or a search of something that the pipeline does not have.
     """
 
     name: str
@@ -114,7 +119,11 @@ class ClassicRecipe:
             sigma=(self.sigma, 0, self.side / 8),  # the filter stays smaller than the picture
             rows=(self.rows, 0, float("inf")),
             calibration=(self.calibration, 0.01, 0.5),
+            seed=(self.seed, 0, LAST_SEED),
         )
+        if self.features.kind == "lbp":  # the circle lies in the picture
+            narrowest, _ = RANGES["lbp"]["radius"]
+            check_ranges(radius=(self.features.settings.radius, narrowest, self.side / 2))
         if self.reduction.kind == "nmf" and self.standardize:
             raise InputError(
                 f"recipe {self.name}: NMF takes no negative numbers: set standardize = false"
@@ -126,6 +135,10 @@ class ClassicRecipe:
                 f"{self.reduction.kind} and {self.classifier.kind}; known: "
                 f"{', '.join(self.parameters)}"
             )
+        for part in (self.reduction.settings, self.classifier.settings):
+            for name in part.searched():
+                for value in self.search.values.get(name, ()):
+                    replace(part, **{name: value})  # type: ignore[type-var]  # checks its range
 
     @property
     def input(self) -> InputSpec:

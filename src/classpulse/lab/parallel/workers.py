@@ -8,6 +8,7 @@ The pool is the standard library's, not joblib's, which has no array that worker
 import contextlib
 import os
 import pickle
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -127,8 +128,9 @@ class Workers:
         keys = tuple(array.key for array in arrays)
         futures: list[Future[_Done[T]]] = []
         try:
-            for part in self._cut(list(tasks)):
-                futures.append(self._executor.submit(_call, function, keys, part))
+            with _interrupts_kept_from_workers():
+                for part in self._cut(list(tasks)):
+                    futures.append(self._executor.submit(_call, function, keys, part))
             done = [future.result() for future in futures]
         except BrokenProcessPool:
             raise WorkerError(
@@ -174,6 +176,22 @@ def open_pool(count: int) -> Iterator[Workers | None]:
 def read_clocks(pool: Workers | None) -> tuple[float, float]:
     """Seconds by the clock, and of processor time of this process and a pool, from any zero."""
     return time.perf_counter(), time.process_time() + (pool.used if pool else 0.0)
+
+
+@contextlib.contextmanager
+def _interrupts_kept_from_workers() -> Iterator[None]:
+    """Ctrl-C reaches every process of a terminal: workers started here leave it to the command.
+
+    They inherit the mask; here the signal arrives after the block. Windows has no masks.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Here(Executor):
