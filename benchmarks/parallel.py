@@ -5,10 +5,10 @@
     python benchmarks/parallel.py --page
 
 Each part of `parallel_cases.py` runs serially in a process of its own with one thread, and by pools
-of 1, 2 and 4 workers, all in turn, at three sizes; medians go to results/parallel.json and the page
-is written from it. A part that was measured alone replaces its old numbers; each has its own date,
-machine, commit, and the share of the processors that others used meanwhile. `--page` only writes
-the page and draws its figures.
+of 1, 2 and 4 workers, all in turn, at three sizes; medians, least and most of the runs go to
+results/parallel.json and the page is written from it. A part that was measured alone replaces its
+old numbers; each has its own date, machine, commit, and the share of the processors that others
+used meanwhile. `--page` only writes the page and draws its figures.
 """
 
 import argparse
@@ -16,7 +16,8 @@ import contextlib
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -55,8 +56,18 @@ def time_serial(task: tuple[str, int, str]) -> tuple[float, float, float]:
     return spent, used, peak_mb()
 
 
-def time_parallel(case: Case, data: Any, pool: Workers) -> tuple[float, float, Load]:
-    """Seconds, and what they would be if nobody computed beside it.
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run by workers: seconds, and what they would be if nobody computed beside it."""
+
+    seconds: float
+    idle: float
+    load: Load
+    split: dict[str, Any] | None
+
+
+def time_parallel(case: Case, data: Any, pool: Workers) -> Run:
+    """One run; `idle` is an estimate.
 
     That is the processor time of this process, which cuts and collects before and after, and of one
     worker if all do as much: an estimate that leaves out what cores share, such as memory.
@@ -66,7 +77,7 @@ def time_parallel(case: Case, data: Any, pool: Workers) -> tuple[float, float, L
     outcome = case.parallel(data, pool)
     used, spent = clock() - used, time.perf_counter() - start
     idle = outcome.idle or used + sum(outcome.load.processor) / pool.count
-    return outcome.seconds or spent, idle, outcome.load
+    return Run(outcome.seconds or spent, idle, outcome.load, outcome.split)
 
 
 def measure_part(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -104,7 +115,7 @@ def measure_case(
         "copies": {"workers": CORES, "seconds": copies},
         "kind": case.kind,
         "base": base,
-        "runs": runs if case.repeat else 1,
+        "runs": runs,
         "rows": rows,
         "facts": facts,
         "beside": beside,
@@ -134,30 +145,46 @@ def _measure_size(
     case = CASES[name]
     data = case.build(size)
     serial: list[tuple[float, float, float]] = []
-    parallel: dict[int, list[tuple[float, float, Load]]] = {n: [] for n in pools}
-    warm, runs = (1, runs) if case.repeat else (0, 1)  # the first run is for caches and imports
-    for _ in range(warm + runs):
+    parallel: dict[int, list[Run]] = {n: [] for n in pools}
+    warm = int(case.warm)  # the first run is for caches and imports
+    for _ in range(warm + runs):  # in turns: what disturbs the machine disturbs all
         serial += alone.run(time_serial, [(name, size, "serial")])[0]
         for n, pool in pools.items():
             parallel[n].append(time_parallel(case, data, pool))
-    seconds, used, _ = map(statistics.median, zip(*serial[warm:], strict=True))
-    rows = []
-    for n, measured in parallel.items():
-        spent, idle, loads = zip(*measured[warm:], strict=True)
-        told = loads[0].seconds  # processes of a training are not asked
-        rows.append(
-            {
-                "size": size,
-                "workers": n,
-                "seconds": statistics.median(spent),
-                "serial": seconds,
-                "idle_speedup": used / statistics.median(idle),
-                "balance": statistics.median(load.balance for load in loads) if told else None,
-                "peak_mb": round(max(load.peak_mb for load in loads)) if told else None,
-                "serial_mb": round(serial[-1][2]),
-            }
-        )
-    return rows
+    alone_seconds, used, megabytes = zip(*serial[warm:], strict=True)
+    return [
+        {"size": size, "workers": n, "serial_mb": round(megabytes[-1])}
+        | build_row(alone_seconds, used, measured[warm:])
+        for n, measured in parallel.items()
+    ]
+
+
+def build_row(
+    serial: Sequence[float], used: Sequence[float], measured: Sequence[Run]
+) -> dict[str, Any]:
+    """Medians, least and most of runs that took turns.
+
+    Args:
+        serial, used: seconds and processor seconds of the serial runs.
+        measured: those by workers.
+    """
+    spent, loads = [run.seconds for run in measured], [run.load for run in measured]
+    told = loads[0].seconds  # processes of a training are not asked
+    row = {
+        "seconds": statistics.median(spent),
+        "seconds_range": [min(spent), max(spent)],
+        "serial": statistics.median(serial),
+        "serial_range": [min(serial), max(serial)],
+        "idle_speedup": statistics.median(used) / statistics.median(run.idle for run in measured),
+        "balance": statistics.median(load.balance for load in loads) if told else None,
+        "peak_mb": round(max(load.peak_mb for load in loads)) if told else None,
+    }
+    last = measured[-1]
+    if last.split is None:
+        return row
+    # of one run: which worker took how many tasks differs from run to run
+    shares = {"tasks": list(last.load.tasks), "busy": list(last.load.seconds)}
+    return row | {"split": last.split | shares}
 
 
 def time_dimensions(task: tuple[int, int]) -> dict[str, float]:
@@ -194,8 +221,10 @@ def time_steps(task: tuple[str, int]) -> dict[str, float]:
     name, steps = task
     model = MODELS.get(name)
     network = model.build(model.parse({}), {"emotion": 7}, 1, 48)
+    network = network.to(memory_format=torch.channels_last)  # as every training does
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
     x, y = torch.randn(BATCH, 1, 48, 48), torch.randint(0, 7, (BATCH,))
+    x = x.contiguous(memory_format=torch.channels_last)
     compute, coding = [], []
     for _ in range(steps + 1):
         start = time.perf_counter()
@@ -217,12 +246,25 @@ def time_steps(task: tuple[str, int]) -> dict[str, float]:
 
 
 def measure_step(*, runs: int) -> dict[str, Any]:
-    """What the simulated cluster begins with, of one worker with one thread, and real trainings."""
+    """What the simulated cluster begins with, and real trainings in turns that it is held against.
+
+    The page takes the seconds of a step from the training of one worker; `time_steps` tells how
+    much they differ from step to step, and what compressing costs.
+    """
     with Workers(1) as pool:
         step = pool.run(time_steps, [("residual-se", 4 * runs)])[0][0]
+    seen: list[list[float]] = [[] for _ in REAL]
+    for _ in range(runs):
+        for one, (_, n, how, compress) in zip(seen, REAL, strict=True):
+            one.append(time_training(how, n, compress))
     real = [
-        {"scheme": name, "workers": n, "seconds": time_training(how, n, compress)}
-        for name, n, how, compress in REAL
+        {
+            "scheme": name,
+            "workers": n,
+            "seconds": statistics.median(one),
+            "seconds_range": [min(one), max(one)],
+        }
+        for one, (name, n, *_) in zip(seen, REAL, strict=True)
     ]
     return {"network": "residual-se", "batch": BATCH, "real": real} | step
 

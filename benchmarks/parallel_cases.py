@@ -37,12 +37,14 @@ class Outcome:
         load: who did how much, empty where nobody says.
         seconds: its own, if the wall clock of the whole call would say something else.
         idle: seconds that it would take if nobody computed beside it, if it knows.
+        split: how the work was cut, for the page, if the part tells.
     """
 
     result: Any
     load: Load
     seconds: float | None = None
     idle: float | None = None
+    split: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Case:
         compare: (data, serial result, parallel result) -> facts for the page.
         beside: name -> the same work by another library, which sets its own threads.
         kind: of the workers.
-        repeat: False where one call is already the median of several runs.
+        warm: False where a call leaves out its own first run.
         runs: that medians are of.
     """
 
@@ -71,7 +73,7 @@ class Case:
     compare: Callable[[Any, Any, Any], dict[str, Any]]
     beside: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
     kind: str = "processes"
-    repeat: bool = True
+    warm: bool = True
     runs: int = RUNS
 
 
@@ -202,7 +204,8 @@ def maps_parallel(data: tuple[Array, Array], pool: Workers) -> Outcome:
     from classpulse.lab.parallel.convolution import conv2d
 
     result, split = conv2d(*data, padding=KERNEL // 2, pool=pool)
-    return Outcome(result, split.load)
+    cut = {"tile": list(split.tile), "tiles": split.tiles, "halo": split.halo}
+    return Outcome(result, split.load, split=cut)
 
 
 def svc_serial(data: tuple[Array, Array, Array]) -> Any:
@@ -320,7 +323,7 @@ def _training(scheme: str, title: str, network: str = "small") -> Case:
         partial(descend, network, scheme),
         near_loss,
         kind="threads",
-        repeat=False,
+        warm=False,
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 from measure import FER
@@ -89,13 +90,21 @@ def train_epochs(
         )
 
 
-def settled(epochs: Iterable[Epoch]) -> dict[str, float]:
-    """Medians of the costs over the epochs after the first, and the loss of the last."""
+def settled(epochs: Iterable[Epoch]) -> dict[str, Any]:
+    """Medians of the costs over the epochs after the first, and the loss of the last.
+
+    `step_range` has the least and the most that a step took in one of them.
+    """
     rows = list(epochs)
     later = [one.costs for one in rows[1:]] or [one.costs for one in rows]
     keys = ("step_seconds", "compute_seconds", "update_seconds", "step_bytes", "mean_staleness")
     found = {key: median(costs[key] for costs in later) for key in keys}
-    return found | {"steps": rows[0].costs["steps"], "loss": rows[-1].loss}
+    steps = [costs["step_seconds"] for costs in later]
+    return found | {
+        "step_range": [min(steps), max(steps)],
+        "steps": rows[0].costs["steps"],
+        "loss": rows[-1].loss,
+    }
 
 
 def train_alone(

@@ -4,16 +4,21 @@
     python benchmarks/parallel_training.py --page
 
 One small network on FER2013 pictures, the same seed, data and steps for all: alone, "ddp" with each
-compression, "async", "hogwild"; then the three optimizers of the paper (eq. 9-15) by four of them.
-Writes results/parallel_training.json, docs/parallel-training.svg and the measured part of
-docs/parallel-training.md; `--page` writes page and plot from the stored results. Efficiency means
-something only if there is a core for every worker and nothing else runs: the share of the
-processors that others used is written down beside it.
+compression, "async", "hogwild", in turns with a short run alone that only times a step; then the
+three optimizers of the paper (eq. 9-15) by four of them. Writes results/parallel_training.json,
+docs/parallel-training.svg and the measured part of docs/parallel-training.md; `--page` writes page
+and plot from the stored results. Efficiency means something only if there is a core for every
+worker and nothing else runs: the share of the processors that others used is written down beside
+it.
 """
 
 import argparse
 import json
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +33,10 @@ from parallel_descent import (
     settled,
     train_epochs,
 )
+from parallel_plots import LINES
 
 from classpulse.core.files import save_text
-from classpulse.lab.evaluate.figures import build_axes, marker, save_figure, styled, tone
+from classpulse.lab.evaluate.figures import MUTED, build_axes, marker, save_figure, styled, tone
 from classpulse.lab.recipe import Recipe
 from classpulse.lab.train.kinds import Choice
 from classpulse.lab.train.loop import Training
@@ -84,7 +90,11 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
     for name in ("fp16", "bf16", "powersgd", "topk"):
         schemes[f"ddp + {name}"] = Parallel("ddp", options.workers, name)
     schemes |= {name: Parallel(name, options.workers) for name in ("async", "hogwild")}
-    rows = [measure(name, how, recipe, data, validate) for name, how in schemes.items()]
+    rows = in_turns(
+        schemes,
+        lambda name, how: measure(name, how, recipe, data, validate),
+        partial(time_alone, recipe, data),
+    )
     optimizers = []
     for name, (choice, lr) in OPTIMIZERS.items():
         own = replace(recipe, optimizer=choice, rate=Choice("one-cycle", OneCycle(peak_lr=lr)))
@@ -97,6 +107,27 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
         "batch": options.batch, "workers": options.workers, "parameters": parameters,
         "torch": torch.__version__, "schemes": rows, "optimizers": optimizers,
     }  # fmt: skip
+
+
+def in_turns(
+    schemes: Mapping[str, Parallel | None],
+    measure_one: Callable[[str, Parallel | None], Row],
+    time_one: Callable[[], float],
+) -> list[Row]:
+    """A row of each scheme, with seconds of a step alone just before and just after it."""
+    rows, before = [], time_one()
+    for name, how in schemes.items():
+        row = measure_one(name, how)
+        after = time_one()
+        rows.append(row | {"serial": [before, after]})
+        before = after
+    return rows
+
+
+def time_alone(recipe: Recipe, data: Training) -> float:
+    """Seconds of a step without workers, from an epoch after one that is not measured."""
+    with closing(train_epochs(None, recipe, data)) as epochs:
+        return settled(islice(epochs, 2))["step_seconds"]
 
 
 def write_page(found: dict[str, Any]) -> None:
@@ -133,7 +164,10 @@ def measure(name: str, how: Parallel | None, recipe: Recipe, data: Training, val
 
 @styled
 def draw_curves(rows: list[Row]) -> Any:
-    """Training loss of every scheme by epoch, by seconds of training and by bytes sent."""
+    """Training loss of every scheme by epoch, by seconds of training and by bytes sent.
+
+    What sends nothing is named in the last panel instead of being drawn there.
+    """
     figure, panels = build_axes(11.0, 4.2, columns=3, share_y=True)
     for i, row in enumerate(rows):
         losses = [point["loss"] for point in row["curve"]]
@@ -141,15 +175,28 @@ def draw_curves(rows: list[Row]) -> Any:
         seconds = [number * row["steps"] * row["step_seconds"] for number in epochs]
         sent = [number * row["steps"] * row["step_bytes"] / 1e6 for number in epochs]
         for axes, x in zip(panels, (epochs, seconds, sent), strict=True):
-            if any(x):  # nobody sends anything alone, or in shared memory
-                axes.plot(x, losses, color=tone(i), marker=marker(i), label=row["name"])
+            if any(x):
+                style = {"color": tone(i), "marker": marker(i), "linestyle": LINES[i % len(LINES)]}
+                axes.plot(x, losses, label=row["name"], **style)
     for axes, name in zip(panels, ("epoch", "seconds", "MB that a worker sent"), strict=True):
         axes.set_xlabel(name)
     panels[2].set_xscale("log")
+    low, high = panels[2].get_xlim()
+    ticks = [value for value in (0.1, 1, 10, 100, 1000, 10_000) if low <= value <= high]
+    panels[2].set_xticks(ticks, [f"{value:g}" for value in ticks])
+    if still := silent(rows):
+        note = f"no curve, nothing sent:\n{', '.join(still)}"
+        place = {"transform": panels[2].transAxes, "ha": "left", "va": "bottom"}
+        panels[2].text(0.03, 0.03, note, fontsize=8, color=MUTED, **place)
     panels[0].set_ylabel("training loss")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(rows))
     return figure
+
+
+def silent(rows: list[Row]) -> list[str]:
+    """Schemes that send nothing."""
+    return [row["name"] for row in rows if not row["step_bytes"]]
 
 
 def describe(found: dict[str, Any]) -> str:
@@ -164,9 +211,11 @@ def describe(found: dict[str, Any]) -> str:
         f"`--pictures {found['pictures']} --epochs {len(alone['curve'])} --batch {found['batch']} "
         f"--workers {workers}`. Where: {origin_line(found)}. {_beside(found)}\n",
         f"\n`ddp` against one worker, at {found['batch'] // workers} rows for each: speedup "
-        f"{speedup:.2f}, efficiency {speedup / workers:.2f} by the clock. By processor time alone, "
-        f"without waiting: {ideal:.2f} and {ideal / workers:.2f}, which a busy machine moves less."
-        "\n\n![training loss by epoch](parallel-training.svg)\n\n",
+        f"{speedup:.2f}, efficiency {speedup / workers:.2f} by the clock{_reach(ddp)}. By "
+        f"processor time alone, without waiting: {ideal:.2f} and {ideal / workers:.2f}, which a "
+        "busy machine moves less."
+        f"\n\n{_serial(found)}![training loss by epoch](parallel-training.svg)\n\n",
+        f"{_silent(found['schemes'])}",
         "| scheme | loss | val loss | accuracy | s / step | computing, s | server, s | "
         "bytes / step | staleness |\n|---|---|---|---|---|---|---|---|---|\n",
         *(_line(row) for row in found["schemes"]),
@@ -179,7 +228,7 @@ def describe(found: dict[str, Any]) -> str:
         last = row["curve"][-1]
         lines.append(
             f"| {row['name']} | {scheme} | {losses} | {last['val_loss']:.3f} | "
-            f"{last['accuracy']:.3f} | {row['step_seconds']:.3f} |\n"
+            f"{last['accuracy']:.3f} | {_steps(row)} |\n"
         )
     return "".join(lines)
 
@@ -193,12 +242,55 @@ def _beside(found: dict[str, Any]) -> str:
     )
 
 
+def _reach(ddp: Row) -> str:
+    """Least and most of the speedup, by the serial runs just before and just after."""
+    if "serial" not in ddp:
+        return ""
+    low, high = (seconds / ddp["step_seconds"] for seconds in sorted(ddp["serial"]))
+    return f" (by the serial runs just before and after it: {low:.2f} to {high:.2f})"
+
+
+def _serial(found: dict[str, Any]) -> str:
+    """What a step without workers took whenever it was measured, which a speedup divides by."""
+    turns = [seconds for row in found["schemes"] for seconds in row.get("serial", [])]
+    if turns:
+        return (
+            f"A step alone was measured before and after each scheme: {min(turns):.3f} to "
+            f"{max(turns):.3f} s. In brackets: least and most of a scheme's epochs.\n\n"
+        )
+    rows = found["schemes"][:1] + [r for r in found["optimizers"] if r.get("scheme") == "alone"]
+    steps = [row["step_seconds"] for row in rows]
+    return (
+        "A step alone was measured once, before the schemes, not in turns with them: "
+        f"{steps[0]:.3f} s. The {len(steps)} trainings alone on this page, by different "
+        f"optimizers, took {min(steps):.3f} to {max(steps):.3f} s a step, and a speedup may be "
+        "wrong by as much.\n\n"
+    )
+
+
+def _silent(rows: list[Row]) -> str:
+    """Why some schemes have no bytes."""
+    why = {
+        "alone": "`alone` has nobody to send to",
+        "hogwild": "the workers of `hogwild` write to weights in shared memory, so nothing is sent "
+        "that could be counted, though cores move the same numbers through their caches",
+    }
+    said = "; ".join(why.get(name, f"`{name}` sends nothing") for name in silent(rows))
+    return f"No bytes, so no curve in the third panel: {said}.\n\n" if said else ""
+
+
+def _steps(row: Row) -> str:
+    """Median, least and most seconds of a step, as far as results have them."""
+    low, high = row.get("step_range", (None, None))
+    return f"{row['step_seconds']:.3f}" + (f" ({low:.3f} to {high:.3f})" if low else "")
+
+
 def _line(row: Row) -> str:
     last = row["curve"][-1]
     ages = ", ".join(f"{age}: {times}" for age, times in row["staleness"]) or "-"
     return (
         f"| {row['name']} | {last['loss']:.3f} | {last['val_loss']:.3f} | {last['accuracy']:.3f} | "
-        f"{row['step_seconds']:.3f} | {row['compute_seconds']:.3f} | {row['update_seconds']:.4f} | "
+        f"{_steps(row)} | {row['compute_seconds']:.3f} | {row['update_seconds']:.4f} | "
         f"{row['step_bytes']:,.0f} | {ages} |\n"
     )
 

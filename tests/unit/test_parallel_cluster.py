@@ -43,6 +43,27 @@ def test_epochs_by_hand() -> None:
     assert epoch_seconds("asynchronous", STEP, 100, LINK, samples=6400) == pytest.approx(4.0)
 
 
+def test_asynchronous_workers_share_batches_without_rounds() -> None:
+    # 449 batches through a server that is busy for 40 ms with each, whoever sent it
+    samples = 448 * 64 + 37
+    for workers in (8, 32, 100, 256, 449):
+        seconds = epoch_seconds("asynchronous", STEP, workers, LINK, samples=samples)
+        assert seconds == pytest.approx(449 * 0.04), workers
+    # while the server has time, each of 3 workers does a third of them: no whole 150
+    third = epoch_seconds("asynchronous", STEP, 3, LINK, samples=samples)
+    assert third == pytest.approx(449 / 3 * 0.182)
+
+
+@given(workers=st.integers(2, 600), samples=st.integers(1, 40_000))
+def test_one_more_asynchronous_worker_never_takes_longer(workers: int, samples: int) -> None:
+    one, more = (
+        epoch_seconds("asynchronous", STEP, n, LINK, samples=samples)
+        for n in (workers, workers + 1)
+    )
+    assert more <= one * (1 + 1e-9)
+    assert one >= epoch_seconds("asynchronous", STEP, 2, LINK, samples=64)  # a step, at least
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_one_worker_is_the_measured_run(scheme: str) -> None:
     step = replace(STEP, compression=0.1, coding=0.5, spread=0.01)

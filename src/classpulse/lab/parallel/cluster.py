@@ -2,7 +2,8 @@
 
 From the seconds of one training step on one worker and the bytes of its gradient, both measured,
 and a link with a stated bandwidth and latency. Every worker has its own batch of one size, so that
-an epoch has fewer steps the more workers there are.
+an epoch has fewer steps the more workers there are: in rounds of all, the last of which may be for
+few samples, where workers wait for each other; otherwise whoever is free takes the next batch.
 
 * synchronous: compute, then a ring all-reduce (Patarasuk and Yuan 2009): 2 (p - 1) messages of
   1 / p of the gradient. Everybody waits for the slowest of p.
@@ -100,6 +101,7 @@ SCHEMES: dict[str, Callable[[Step, int, Link], float]] = {
     "compressed": compressed,
 }
 """Seconds of one step of each of `workers`."""
+ROUNDS = ("synchronous", "compressed")  # schemes in which nobody begins a step before all are done
 
 
 def epoch_seconds(scheme: str, step: Step, workers: int, link: Link, *, samples: int) -> float:
@@ -112,8 +114,12 @@ def epoch_seconds(scheme: str, step: Step, workers: int, link: Link, *, samples:
         raise InputError(f"unknown scheme '{scheme}'; known: {', '.join(SCHEMES)}")
     if workers < 1:
         raise InputError(f"training needs one worker or more, not {workers}")
-    rounds = math.ceil(samples / (step.batch * workers))
-    return rounds * SCHEMES[scheme](step, workers, link)
+    if scheme in ROUNDS:
+        rounds = math.ceil(samples / (step.batch * workers))
+        return rounds * SCHEMES[scheme](step, workers, link)
+    batches = math.ceil(samples / step.batch)
+    busy = max(1, min(workers, batches))  # there may be more workers than batches
+    return batches / busy * SCHEMES[scheme](step, busy, link)
 
 
 def all_reduce(size: float, workers: int, link: Link) -> float:
