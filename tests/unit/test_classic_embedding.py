@@ -25,9 +25,10 @@ def test_the_embedding_of_a_linear_network_is_its_input(tmp_path: Path) -> None:
     assert np.allclose(found, (PIXELS - SPEC.mean[0]) / SPEC.std[0], atol=1e-5)
 
 
-@pytest.mark.parametrize("model", ["face-base", "face-flagship"])
+@pytest.mark.parametrize("model", ["face-base", "face-flagship", "face-lite"])
 def test_the_shipped_heads_answer_from_the_embedding_as_the_network_does(model: str) -> None:
-    """Also where the network averages a face with its mirror image, in two passes or in one."""
+    """Also where the network averages a face with its mirror image, in two passes or in one, and
+    over several places, in integers."""
     card, _ = load_embedding(model)
     pixels = PIXELS.astype(np.float32)
     embedded = ArtefactEmbedding(model=model).fit_transform(pixels)
