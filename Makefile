@@ -37,7 +37,7 @@ check: $(VENV)/test.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-# on idle cores; two hours and a half on two, more with further face models. Sizes are the programs'
+# on idle cores; about three hours on two, more with further face models. Sizes are the programs'
 # defaults, which pages show
 bench: bench-data $(VENV)/test.stamp
 	$(BIN)/python benchmarks/dependencies.py
