@@ -196,7 +196,7 @@ OUTPUT = (
         ("locked", "Permission denied", "check the rights", "--out"), make.locked, how="powerless"),
     Bad("disk full at the readings",
         (*CLIP, "--every", "0.02", "--detect-every", "0", "--out", "disk/out"), 5,
-        ("readings.csv", "No space left", "free some space", "kept"), make.disk_full(left=4096),
+        ("readings.", "No space left", "free some space", "kept"), make.disk_full(left=4096),
         how="disk", keeps=("readings.csv.partial",)),
     Bad("disk full at the annotated video", (*CLIP, "--annotate", "--out", "disk/out"), 5,
         ("annotated.mp4", "No space left", "free some space"), make.disk_full(left=4096),

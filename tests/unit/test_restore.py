@@ -1,5 +1,6 @@
 """A network whose run is gone is trained further from its artefact."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -12,8 +13,8 @@ torch = pytest.importorskip("torch")
 
 from classpulse.core.card import save_card  # noqa: E402
 from classpulse.core.errors import InputError, ModelError  # noqa: E402
-from classpulse.lab.evaluate.calibration import calibration_of  # noqa: E402
-from classpulse.lab.export import noise_faces  # noqa: E402
+from classpulse.lab.evaluate.calibration import Calibration, calibration_of  # noqa: E402
+from classpulse.lab.export import build_heads, export_onnx, noise_faces  # noqa: E402
 from classpulse.lab.models.adopted import AdoptedNorm  # noqa: E402
 from classpulse.lab.models.mobilenet import MobileNetSettings  # noqa: E402
 from classpulse.lab.models.residual import ResidualSettings  # noqa: E402
@@ -26,24 +27,52 @@ from classpulse.lab.train.run import build_network, predict_logits, train_parts 
 from classpulse.lab.train.sources import FaceParts  # noqa: E402
 from classpulse.runtime.model import OnnxModel, find_model  # noqa: E402
 
+ARTEFACT = ""  # folder of a network with folded normalizations, large weights in float16
+
+
+@pytest.fixture(scope="module", autouse=True)
+def artefact(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A network of the flagship's kind with shaken normalizations, exported; the flagship itself
+    is in integers, which cannot be trained further."""
+    folder = tmp_path_factory.mktemp("export") / "face-mobilenet-2"
+    recipe = replace(flagship(), start=None, precision="float16", shifts=())
+    network, drawn = build_network(recipe), torch.Generator().manual_seed(1)
+    for norm in (m for m in network.modules() if isinstance(m, AdoptedNorm)):
+        assert norm.running_mean is not None and norm.running_var is not None
+        for values in (norm.running_mean, norm.bias.data):
+            values.add_(0.1 * torch.randn(values.shape, generator=drawn))
+        norm.running_var.mul_(0.5 + torch.rand(norm.running_var.shape, generator=drawn))
+    calibrations = dict.fromkeys(recipe.heads, Calibration(1.2))
+    sha256 = export_onnx(network, recipe, calibrations, folder / "model.onnx")
+    card = build_card(sha256=sha256, heads=build_heads(calibrations), input=recipe.input)
+    save_card(replace(card, recipe="face-mobilenet-2"), folder / "card.json")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(globals(), "ARTEFACT", str(folder))
+        yield
+
 
 def flagship(**changes: object) -> Recipe:
-    """The recipe as it would go on from what is shipped."""
-    recipe = replace(load_recipe("face-flagship"), start="face-flagship", teach=None)
+    """The recipe as it would go on from an artefact."""
+    recipe = replace(load_recipe("face-flagship"), start=ARTEFACT or None, teach=None, shifts=())
     settings = replace(recipe.network.settings, weights="")
     return replace(recipe, network=Choice("mobilenet-v1", settings), **changes)
 
 
-def test_the_shipped_network_answers_as_its_artefact() -> None:
+def test_a_network_in_integers_is_trained_no_further() -> None:
+    with pytest.raises(ModelError, match=r"give the artefact .* in float32 or float16"):
+        build_network(flagship(start="face-flagship"))
+
+
+def test_the_network_answers_as_its_artefact() -> None:
     recipe = flagship()
-    network, model = build_network(recipe), OnnxModel("face-flagship")
+    network, model = build_network(recipe), OnnxModel(ARTEFACT)
     faces = noise_faces(recipe.input)
     logits = predict_logits(network, torch.from_numpy(faces), flip=True)
     answers = model.predict(faces)
     for head in model.card.heads:
         probs = calibration_of(head).apply(torch.softmax(logits[head.name], dim=1).numpy())
         assert np.allclose(probs, answers[head.name].probs, atol=1e-4)
-    assert network.origin.startswith("artefact face-flagship, model.onnx (sha256 ")
+    assert network.origin.startswith("artefact face-mobilenet-2, model.onnx (sha256 ")
 
 
 def test_its_norms_take_over_in_the_first_training_batch() -> None:
@@ -68,7 +97,7 @@ def test_another_network_is_refused() -> None:
         "r", "r", {"emotion": 1.0}, SPEC, network=Choice("residual-se", ResidualSettings())
     )
     with pytest.raises(ModelError, match="cannot be trained further as this network"):
-        load_artefact(build_network(plain), find_model("face-flagship"))
+        load_artefact(build_network(plain), find_model(ARTEFACT))
 
 
 def test_a_shorter_network_begins_with_the_trunk(tmp_path: Path) -> None:
@@ -99,7 +128,7 @@ def test_a_further_head_is_drawn_and_the_others_begin_as_they_were(tmp_path: Pat
 
 @pytest.mark.parametrize("damage", [b"no graph", None], ids=["damaged", "missing"])
 def test_a_damaged_artefact_is_one_error(damage: bytes | None, tmp_path: Path) -> None:
-    shipped = find_model("face-flagship")
+    shipped = find_model(ARTEFACT)
     (tmp_path / "card.json").write_bytes((shipped / "card.json").read_bytes())
     if damage is not None:
         (tmp_path / "model.onnx").write_bytes(damage)
@@ -109,7 +138,7 @@ def test_a_damaged_artefact_is_one_error(damage: bytes | None, tmp_path: Path) -
 
 def test_what_an_artefact_learned_from_must_be_known(tmp_path: Path) -> None:
     recipe = flagship()
-    check_start("face-flagship", {"data": {"split": "official"}}, held=["data.split"])
+    check_start(ARTEFACT, {"data": {"split": "official"}}, held=["data.split"])
     other = replace(recipe, data=DataSpec(split="aieducation"))
     with pytest.raises(InputError, match=r"held out of other rows \(data\.split"):
         next(train_parts(other, cast(FaceParts, None), out=tmp_path / "run", resume=False))

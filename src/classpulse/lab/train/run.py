@@ -37,6 +37,7 @@ from classpulse.lab.train.folder import (
     RESOLVED,
     check_run,
     check_start,
+    find_best,
     is_artefact,
     start_ranks,
 )
@@ -132,6 +133,8 @@ def train_parts(
     official = recipe.data.split == "official"  # its parts are fixed, whatever is merged
     drawn = () if official else ("data.sets", "schedule.seed")
     check_start(recipe.start, recipe_table(recipe), held=("data.split", *drawn))
+    if recipe.start and not is_artefact(recipe.start):
+        find_best(Path(recipe.start), Path(recipe.start).name)  # before teachers are asked
     data = build_training(parts.train, recipe)
     model, heads = build_learner(recipe, data.x), list(recipe.heads)
     if parallel is not None and own_rank() > 0:
