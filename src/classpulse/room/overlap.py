@@ -9,7 +9,8 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-AHEAD = 3  # items under way in one stage: one works, two wait; each holds a frame
+AHEAD = 8  # items under way in one stage, each holds a frame: more than there are from one search
+# for faces, which takes as long as reading those of several frames, to the next
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
