@@ -132,10 +132,10 @@ TEXT = """# What was tried for the face models
 Written by `python benchmarks/face_search.py`; do not edit. {origin}.
 
 Every row trained for {minutes:g} minutes of one thread's processor time: a cheap network sees more
-faces in them, which is the point. The networks have about a quarter of the weights of those that ship,
-so that the minutes are some epochs. One seed each: differences below a point are chance. A face
-and its mirror image are averaged; Training is without the pictures that stand in PublicTest too.
-Whole trainings, which take hours, are in LOG.md.
+faces in them, which is the point. The networks have about a quarter of the weights of those that
+ship, so that the minutes are some epochs. One seed each: differences below a point are chance. A
+face and its mirror image are averaged; Training is without the pictures that stand in PublicTest
+too. Whole trainings, which take hours, are in LOG.md.
 """
 HEADS = {
     "families": f"Networks that begin with nothing, {SIDE} px (vgg-bn: 48, its only side)",
