@@ -1,8 +1,8 @@
 """Every label order, and every rule that turns one set of labels into another.
 
 A label order lives here or nowhere: a silent permutation is the worst bug of this field.
-A `LabelSpace` names the columns of a probability array; a `Relabel` maps one space to another
-by a matrix; a `DecisionList` maps vote counts to a label by the first rule that holds.
+A `LabelSpace` names the columns of a probability array; a `Relabel` maps one to another by a
+matrix; a `DecisionList` maps vote counts to a label by the first rule that holds.
 """
 
 from collections.abc import Callable, Iterator
@@ -211,8 +211,7 @@ FACE_SPACES = (FER2013_7, FERPLUS_8, CKPLUS_7, RAFDB_7, AFFECTNET_8)
 """The basic emotions of faces as five data sets write them."""
 
 _FACE_ORIGINS = {
-    "ferplus-to-fer2013": "names of FER2013; contempt has no FER2013 class and is dropped "
-    "(Barsoum et al. 2016)",
+    "ferplus-to-fer2013": "names of FER2013, without contempt (Barsoum et al. 2016)",
     "ckplus-to-fer2013": "the thesis' merge of CK+48 into FER2013: renames, contempt discarded",
 }
 _NOUNS = {"angry": "anger", "happy": "happiness", "sad": "sadness"}
@@ -220,15 +219,13 @@ _NOUNS = {"angry": "anger", "happy": "happiness", "sad": "sadness"}
 
 def find_label(space: LabelSpace, label: str) -> str | None:
     """The name that a space has for an emotion, as a noun or an adjective; None without one."""
-    meant = _NOUNS.get(label, label)
-    return next((name for name in space.names if _NOUNS.get(name, name) == meant), None)
+    return {_NOUNS.get(n, n): n for n in space.names}.get(_NOUNS.get(label, label))
 
 
 def _face_rules() -> Iterator[Relabel]:
     """Every pair of `FACE_SPACES`: the same emotion under its other name, without one dropped."""
     for source, target in permutations(FACE_SPACES, 2):
-        meant = {_NOUNS.get(label, label): label for label in target.names}
-        renames = {label: meant.get(_NOUNS.get(label, label)) for label in source.names}
+        renames = {label: find_label(target, label) for label in source.names}
         name = f"{source.name[:-2]}-to-{target.name[:-2]}"
         origin = _FACE_ORIGINS.get(name, "the same emotions by name, our choice; others dropped")
         yield relabel_by_name(name, source, target, renames, origin)
