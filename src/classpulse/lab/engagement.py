@@ -19,7 +19,7 @@ from classpulse.core.errors import InputError
 from classpulse.core.files import new_file, new_files, save_texts
 from classpulse.core.records import Interval
 from classpulse.engage.columns import read_columns
-from classpulse.engage.score import SUFFIX, LinearEngagement, preset_text
+from classpulse.engage.score import EXPRESSION, SUFFIX, LinearEngagement, preset_text
 from classpulse.lab.evaluate.figures import MUTED, build_axes, render_svg, styled, tone
 from classpulse.lab.evaluate.regression import Regression, score_regression
 from classpulse.lab.train.targets import HEAD_SPACES
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 Values = NDArray[np.float64]
 INTERCEPT = "intercept"
-ANY_HEAD = "expression"  # of scores that no head of ours gives
 TABLE = "predictions.csv"
 LEVEL = 0.975  # quantile of a two-sided 95 % interval
 DEPENDENT = 100.0  # condition of the scores from which rounding decides the weights
@@ -100,7 +99,7 @@ def fit_engagement(
         columns: label -> (n,) scores.
         truth: (n,) engagement; if all of it is in [0, 1], the preset keeps its scores there.
         name, source: of the preset, and of the data, for its `origin`.
-        head: in `HEAD_SPACES`, or `ANY_HEAD`; None finds the head that knows all of the labels.
+        head: in `HEAD_SPACES`, or `EXPRESSION`; None finds the head that knows all of the labels.
         ridge: penalty on the weights of scores in standard deviations; 0 is least squares.
         folds: of the cross-validation, drawn at random with `seed`.
 
@@ -163,9 +162,9 @@ def fit_line(rows: Values, truth: Values, *, ridge: float) -> Line:
 
 
 def find_head(columns: Mapping[str, Values]) -> str:
-    """The first head that knows all these labels, else `ANY_HEAD`."""
+    """The first head that knows all these labels, else `EXPRESSION`."""
     fits = (head for head, space in HEAD_SPACES.items() if set(columns) <= set(space.names))
-    return next(fits, ANY_HEAD)
+    return next(fits, EXPRESSION)
 
 
 def run_fit(
@@ -311,10 +310,11 @@ def _check(
 
 
 def _check_head(head: str, columns: Mapping[str, Values]) -> None:
-    if head not in HEAD_SPACES and head != ANY_HEAD:
+    if head not in HEAD_SPACES and head != EXPRESSION:
         raise InputError(
-            f"no model of ours has a head '{head}'; known: {', '.join(HEAD_SPACES)}, or {ANY_HEAD} "
-            "for any that has the labels. Leave --head out to find the one that has the columns"
+            f"no model of ours has a head '{head}'; known: {', '.join(HEAD_SPACES)}, or "
+            f"{EXPRESSION} for any that has the labels. Leave --head out to find the one that has "
+            "the columns"
         )
     if head in HEAD_SPACES:
         lacking = [name for name in columns if name not in HEAD_SPACES[head].names]

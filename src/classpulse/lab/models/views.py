@@ -26,11 +26,16 @@ def show_views(x: Tensor, shifts: Sequence[Shift] = (), *, flip: bool) -> Tensor
     return torch.cat(seen) if len(seen) > 1 else x
 
 
+def count_views(shifts: Sequence[Shift] = (), *, flip: bool) -> int:
+    """How many `show_views` makes of a face."""
+    return max(len(shifts), 1) * (2 if flip else 1)
+
+
 def mean_of_views(
     logits: Mapping[str, Tensor], shifts: Sequence[Shift] = (), *, flip: bool
 ) -> dict[str, Tensor]:
     """{head: (v * n, k)} of `show_views` -> {head: (n, k)}."""
-    views = max(len(shifts), 1) * (2 if flip else 1)
+    views = count_views(shifts, flip=flip)
     if views == 1:
         return dict(logits)
     return {head: z.reshape(views, -1, z.shape[1]).mean(dim=0) for head, z in logits.items()}

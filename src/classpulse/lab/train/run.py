@@ -25,7 +25,7 @@ from classpulse.lab.models.files import describe_file
 from classpulse.lab.models.low_rank import factorized
 from classpulse.lab.models.registry import build_model
 from classpulse.lab.models.restore import load_artefact, take_trunk
-from classpulse.lab.models.views import Shift, mean_of_views, show_views
+from classpulse.lab.models.views import Shift, count_views, mean_of_views, show_views
 from classpulse.lab.recipe import Recipe, recipe_table
 from classpulse.lab.train.augment import shrink
 from classpulse.lab.train.checkpoint import load_weights, save_state
@@ -372,9 +372,9 @@ def predict_logits(
     """
     model.eval()
     parts: dict[str, list[Tensor]] = {}
-    views = max(len(shifts), 1) * (2 if flip else 1)
+    rows = max(batch // count_views(shifts, flip=flip), 1)
     with torch.inference_mode():
-        for chunk in x.split(max(batch // views, 1)):
+        for chunk in x.split(rows):
             logits = model(show_views(chunk, shifts, flip=flip))
             for head, values in mean_of_views(logits, shifts, flip=flip).items():
                 parts.setdefault(head, []).append(values)
