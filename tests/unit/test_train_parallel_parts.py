@@ -65,7 +65,7 @@ def test_torchrun_says_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
     monkeypatch.setenv("WORLD_SIZE", "4")
     assert choose_parallel("ddp") == Parallel("ddp", 4)
-    for scheme, workers in (("async", None), ("ddp", 2)):
+    for scheme, workers in (("async", None), ("ddp", 2), (None, None)):
         with pytest.raises(InputError, match="torchrun started 4 workers for 'ddp'"):
             choose_parallel(scheme, workers=workers)
 

@@ -70,30 +70,29 @@ def choose_parallel(
     compress: str | None = None,
     threads: int | None = None,
 ) -> Parallel | None:
-    """What the options of a command mean; None without a scheme.
+    """What the options of a command mean; None without a scheme, which torchrun needs.
 
     Args:
         workers: all cores unless given, or as many as torchrun started.
         compress, threads: as in `Parallel`.
 
     Raises:
-        InputError: options without a scheme, a scheme that torchrun cannot start, another number of
-            workers than torchrun started, or as `Parallel`.
+        InputError: options without a scheme, none or one that torchrun cannot start, another number
+            of workers than torchrun started, or as `Parallel`.
     """
-    if scheme is None:
-        if any(option is not None for option in (workers, compress, threads)):
-            raise InputError("--workers, --compress and --threads need --parallel SCHEME")
-        return None
-    if not under_torchrun():
-        count = _cores() if workers is None else workers
-        return Parallel(scheme, count, compress or "none", 1 if threads is None else threads)
-    world = int(os.environ["WORLD_SIZE"])
-    if scheme != "ddp" or workers not in (None, world):
+    world = int(os.environ["WORLD_SIZE"]) if under_torchrun() else None
+    if world is not None and (scheme != "ddp" or workers not in (None, world)):
         raise InputError(
             f"torchrun started {world} workers for 'ddp': give --parallel ddp and no --workers, "
             "or leave torchrun out"
         )
-    return Parallel(scheme, world, compress or "none", 1 if threads is None else threads)
+    if scheme is None:
+        if any(option is not None for option in (workers, compress, threads)):
+            raise InputError("--workers, --compress and --threads need --parallel SCHEME")
+        return None
+    if workers is None:
+        workers = _cores() if world is None else world
+    return Parallel(scheme, workers, compress or "none", 1 if threads is None else threads)
 
 
 def under_torchrun() -> bool:
