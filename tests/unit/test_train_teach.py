@@ -49,6 +49,30 @@ def test_teachers_are_averaged_and_flattened(fer: Path, ferplus: Path) -> None:
     assert np.allclose(flat.sum(axis=1), 1, atol=1e-4)
 
 
+def test_teachers_are_asked_once(
+    fer: Path, ferplus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faces, how, kept = train_part(fer, ferplus), Teaching(("face-base",)), tmp_path / "taught.pt"
+    calls: list[int] = []
+
+    def counted(model: OnnxModel, images: Any) -> Any:
+        calls.append(len(images))
+        return predict_heads(model, images)
+
+    monkeypatch.setattr("classpulse.lab.train.teach.predict_heads", counted)
+    first = ask_teachers(how, faces, ["emotion"], kept=kept)["emotion"]
+    again = ask_teachers(how, faces, ["emotion"], kept=kept)["emotion"]
+    hot = ask_teachers(replace(how, temperature=4.0), faces, ["emotion"], kept=kept)["emotion"]
+    assert np.array_equal(first, again) and not np.allclose(first, hot)
+    assert calls == [len(faces)]  # the temperature is applied to what is kept
+    ask_teachers(how, faces, ["emotion", "state"], kept=kept)
+    fewer = ask_teachers(how, faces.take(np.arange(5), name="few"), ["emotion"], kept=kept)
+    assert calls[1:] == [len(faces), 5] and len(fewer["emotion"]) == 5
+    kept.write_bytes(b"damaged")
+    ask_teachers(how, faces, ["emotion"], kept=kept)
+    assert calls[3:] == [len(faces)]
+
+
 def test_a_head_that_nobody_teaches_keeps_its_labels() -> None:
     targets = {"emotion": np.eye(7, dtype=np.float32), "state": np.eye(4, dtype=np.float32)}
     blended = blend_targets(targets, {"emotion": np.full((7, 7), 1 / 7, np.float32)}, share=1.0)

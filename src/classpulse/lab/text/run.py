@@ -40,7 +40,14 @@ from classpulse.lab.text.vocabulary import (
 )
 from classpulse.lab.train.checkpoint import load_state, save_state
 from classpulse.lab.train.epoch import EpochResult, Resumed
-from classpulse.lab.train.folder import BEST, CHECKPOINT, RESOLVED, check_start, check_table
+from classpulse.lab.train.folder import (
+    BEST,
+    CHECKPOINT,
+    RESOLVED,
+    TAUGHT,
+    check_start,
+    check_table,
+)
 from classpulse.lab.train.logs import Row, RunLog, log_row, open_log
 from classpulse.lab.train.loop import OnTrainStep, Validate, run_epochs
 from classpulse.text.encode import TextEncoder, find_cleaner
@@ -96,7 +103,7 @@ def train_texts(
     parts = load_text_parts(recipe, paths)
     made = prepare_run(recipe, parts.train)
     model = build_text_model(recipe, made.vocabulary)
-    data = build_training(recipe, parts.train, made)
+    data = build_training(recipe, parts.train, made, taught=out / TAUGHT)
     validate = build_validation(recipe, parts.valid, made)
     make_folder(out)
     save_text(json.dumps(table, indent=2), out / RESOLVED)
@@ -192,8 +199,14 @@ def _begin_with(model: TextModel, recipe: TextRecipe) -> None:
     model.load_state_dict(fitting, strict=False)
 
 
-def build_training(recipe: TextRecipe, rows: TextRows, made: Prepared) -> TextTraining:
-    """Training texts with their variants as numbers, their targets with the teachers' share."""
+def build_training(
+    recipe: TextRecipe, rows: TextRows, made: Prepared, *, taught: Path | None = None
+) -> TextTraining:
+    """Training texts with their variants as numbers, their targets with the teachers' share.
+
+    Args:
+        taught: file that keeps what the teachers say, if the recipe has any.
+    """
     clean, how = find_cleaner(recipe.encode.clean), recipe.augment
     texts = [clean(one) for one in lemmatized(rows.texts, recipe)]
     own, others = np.flatnonzero(rows.own), np.flatnonzero(~rows.own)
@@ -202,9 +215,11 @@ def build_training(recipe: TextRecipe, rows: TextRows, made: Prepared) -> TextTr
     learned = [*variants, *(texts[i] for i in others)]
     targets = dict(rows.targets)
     if recipe.teach_variants:
-        targets = _teach(recipe, learned, {head: t[places] for head, t in targets.items()})
+        moved = {head: t[places] for head, t in targets.items()}
+        targets = _teach(recipe, learned, moved, kept=taught)
     else:
-        targets = {head: t[places] for head, t in _teach(recipe, rows.texts, targets).items()}
+        told = _teach(recipe, rows.texts, targets, kept=taught)
+        targets = {head: t[places] for head, t in told.items()}
     return TextTraining(
         encoded=made.encoder.encode(learned),
         targets={head: torch.from_numpy(t) for head, t in targets.items()},
@@ -214,10 +229,12 @@ def build_training(recipe: TextRecipe, rows: TextRows, made: Prepared) -> TextTr
     )
 
 
-def _teach(recipe: TextRecipe, texts: Sequence[str], targets: dict[str, Probs]) -> dict[str, Probs]:
+def _teach(
+    recipe: TextRecipe, texts: Sequence[str], targets: dict[str, Probs], *, kept: Path | None
+) -> dict[str, Probs]:
     if recipe.teach is None:
         return targets
-    return teach(recipe.teach, texts, targets, unlabelled=recipe.teach_unlabelled)
+    return teach(recipe.teach, texts, targets, unlabelled=recipe.teach_unlabelled, kept=kept)
 
 
 def build_validation(recipe: TextRecipe, valid: Mapping[str, AnyTexts], made: Prepared) -> Validate:

@@ -13,6 +13,7 @@ from classpulse.lab.recipe_file import recipe_names
 from classpulse.runtime.model import find_model, shipped_models
 
 CHECKPOINT, BEST, RESOLVED = "checkpoint.pt", "best.pt", "recipe.json"
+TAUGHT = "taught.pt"  # what the teachers said of the training part
 
 
 def check_run(out: Path, recipe: Recipe, *, resume: bool) -> None:

@@ -35,6 +35,7 @@ from classpulse.lab.train.folder import (
     BEST,
     CHECKPOINT,
     RESOLVED,
+    TAUGHT,
     check_run,
     check_start,
     find_best,
@@ -111,7 +112,8 @@ def train_parts(
 ) -> Iterator[EpochResult]:
     """Train `recipe` on the training part, validating on the validation part.
 
-    Writes into `out`: `recipe.json` (resolved), `checkpoint.pt` (every epoch, resumable),
+    Writes into `out`: `recipe.json` (resolved), `taught.pt` (what teachers said, asked once),
+    `checkpoint.pt` (every epoch, resumable),
     `best.pt` (full-size weights with the best validation accuracy of the first head), and the
     logs of `lab.train.logs`. An epoch counts as soon as the checkpoint has it; whatever a kill
     keeps from being written after that is written when the run goes on.
@@ -135,7 +137,8 @@ def train_parts(
     check_start(recipe.start, recipe_table(recipe), held=("data.split", *drawn))
     if recipe.start and not is_artefact(recipe.start):
         find_best(Path(recipe.start), Path(recipe.start).name)  # before teachers are asked
-    data = build_training(parts.train, recipe)
+    taught = out / TAUGHT if own_rank() == 0 else None
+    data = build_training(parts.train, recipe, taught=taught)
     model, heads = build_learner(recipe, data.x), list(recipe.heads)
     if parallel is not None and own_rank() > 0:
         follow_group(model, data, recipe, parallel)
@@ -183,10 +186,13 @@ def _is_best(rows: Sequence[Row], recipe: Recipe) -> bool:
     return best_epoch(rows, head=first, side=recipe.input.height) == rows[-1]["number"]
 
 
-def build_training(train: FaceSet, recipe: Recipe) -> Training:
+def build_training(train: FaceSet, recipe: Recipe, *, taught: Path | None = None) -> Training:
     """Faces and targets of a recipe, balanced by the labels of the set and then by its groups.
 
     Class weights hold for the heads that have the set's own label space, those of groups for all.
+
+    Args:
+        taught: file that keeps what the teachers say, if the recipe has any.
     """
     seed, smoothing = recipe.schedule.seed, recipe.schedule.label_smoothing
     how = None if recipe.groups is None else recipe.groups.settings
@@ -198,8 +204,8 @@ def build_training(train: FaceSet, recipe: Recipe) -> Training:
         targets = recipe.labels.apply(targets, train)
     targets = {head: t[balanced.source] for head, t in targets.items()}
     if recipe.teach is not None:
-        taught = ask_teachers(recipe.teach, balanced.faces, recipe.heads)
-        targets = blend_targets(targets, taught, share=recipe.teach.share)
+        said = ask_teachers(recipe.teach, balanced.faces, recipe.heads, kept=taught)
+        targets = blend_targets(targets, said, share=recipe.teach.share)
     weighted = bool((balanced.class_weights != 1).any())
     weights = torch.from_numpy(balanced.class_weights)
     return Training(
