@@ -154,6 +154,34 @@ def features_parallel(name: str, pictures: Array, pool: Workers) -> Outcome:
     return Outcome(*extract_batch(pictures, name, pool=pool))
 
 
+def gabor_torch(threads: int, pictures: Array) -> Array:
+    """The magnitudes of the bank's answers, without their means over a grid."""
+    import torch
+    from skimage.filters import gabor_kernel
+
+    torch.set_num_threads(threads)
+    bank = [gabor_kernel(1 / w, theta=np.pi * turn / 6) for w in (4, 6, 9) for turn in range(6)]
+    high, wide = (max(kernel.shape[axis] for kernel in bank) for axis in (0, 1))
+    weight = np.zeros((2, len(bank), 1, high, wide), dtype=np.float32)
+    for i, kernel in enumerate(bank):  # all are of odd sides
+        top, left = (high - kernel.shape[0]) // 2, (wide - kernel.shape[1]) // 2
+        place = np.s_[i, 0, top : top + kernel.shape[0], left : left + kernel.shape[1]]
+        weight[0][place], weight[1][place] = kernel.real, kernel.imag
+    with torch.inference_mode():
+        x = torch.from_numpy(pictures.astype(np.float32))[:, None]
+        both = torch.from_numpy(weight.reshape(-1, 1, high, wide))
+        answers = torch.nn.functional.conv2d(x, both, padding=(high // 2, wide // 2))
+        return torch.hypot(*answers.chunk(2, dim=1)).numpy()
+
+
+def hog_opencv(pictures: Array) -> Array:
+    import cv2
+
+    cv2.setNumThreads(1)
+    find = cv2.HOGDescriptor((48, 48), (16, 16), (8, 8), (8, 8), 9)
+    return np.stack([find.compute(picture) for picture in pictures])
+
+
 def windows_serial(picture: Array) -> Array:
     from classpulse.lab.parallel.features import extract_windows
 
@@ -282,7 +310,9 @@ def near_loss(data: Any, serial: Outcome, parallel: float) -> dict[str, Any]:
     return {"loss": parallel, "loss_alone": serial.result}
 
 
-def _features(name: str, title: str, base: int = 500) -> Case:
+def _features(
+    name: str, title: str, base: int = 500, beside: dict[str, Callable[[Any], Any]] | None = None
+) -> Case:
     return Case(
         f"{title}, batches of pictures",
         "pictures of 48 x 48",
@@ -291,7 +321,13 @@ def _features(name: str, title: str, base: int = 500) -> Case:
         partial(features_serial, name),
         partial(features_parallel, name),
         same_bits,
+        beside or {},
     )
+
+
+def _by_torch(work: Callable[[int, Any], Any]) -> dict[str, Callable[[Any], Any]]:
+    """The same work by torch with one thread, and with one for each core."""
+    return {f"torch, {n} threads": partial(work, n) for n in dict.fromkeys((1, CORES))}
 
 
 def _convolution(kind: str) -> Case:
@@ -303,7 +339,7 @@ def _convolution(kind: str) -> Case:
         maps_serial,
         maps_parallel,
         near_torch,
-        {f"torch, {n} threads": partial(maps_torch, n) for n in dict.fromkeys((1, CORES))},
+        _by_torch(maps_torch),
         kind,
         runs=5,
     )
@@ -329,8 +365,10 @@ def _training(scheme: str, title: str, network: str = "small") -> Case:
 
 CASES: dict[str, Case] = {
     "lbp": _features("lbp", "Local binary patterns"),
-    "hog": _features("hog", "Histograms of oriented gradients"),
-    "gabor": _features("gabor", "Gabor filters"),
+    "hog": _features(
+        "hog", "Histograms of oriented gradients", beside={"OpenCV, 1 thread": hog_opencv}
+    ),
+    "gabor": _features("gabor", "Gabor filters", beside=_by_torch(gabor_torch)),
     "haar": _features("haar", "Haar-like features on integral images", 3000),
     "blocks": Case(
         "Local binary patterns, blocks of one large picture",

@@ -74,6 +74,13 @@ kernel, stride, padding, dilation, groups |
 (parallel-training.md) |
 
 """
+KERNELS = """## Beside other libraries
+
+Features are scikit-image's, SciPy's and NumPy's, not kernels of our own in numba or torch: a worker \
+runs compiled code with one thread either way, and the cut is what is studied. The table has what \
+torch takes for the Gabor answers, without their means over a grid, and OpenCV for its own HOG.
+
+"""
 USAGE = """## From Python
 
 Each takes an open pool of workers, and gives its result and who did how much:
@@ -261,9 +268,7 @@ def _facts(cases: dict[str, Any]) -> str:
         for how, seconds in case["beside"].items()
     ]
     head = "part | other library | its seconds | ours with one worker for each core"
-    return (
-        _table("part | what | found", same) + "## Beside other libraries\n\n" + _table(head, beside)
-    )
+    return _table("part | what | found", same) + KERNELS + _table(head, beside)
 
 
 def _splits(cases: dict[str, Any]) -> str:
