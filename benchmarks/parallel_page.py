@@ -76,8 +76,8 @@ kernel, stride, padding, dilation, groups |
 """
 KERNELS = """## Beside other libraries
 
-Features are scikit-image's, SciPy's and NumPy's, not kernels of our own in numba or torch: a worker \
-runs compiled code with one thread either way, and the cut is what is studied. The table has what \
+Features are scikit-image's, SciPy's and NumPy's, not kernels of our own in numba or torch: either \
+way workers run compiled code in one thread, and the cut is what is studied. The table says what \
 torch takes for the Gabor answers, without their means over a grid, and OpenCV for its own HOG.
 
 """
