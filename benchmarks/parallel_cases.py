@@ -19,7 +19,7 @@ from classpulse.lab.parallel.workers import Load, Workers
 
 RUNS = 3  # of a part; more where they differ much
 COMPONENTS = 64  # of the PCA before the machines, eq. 5
-CHANNELS, KERNEL, ACROSS = 16, 5, 512  # of the convolution
+CHANNELS, FEW, KERNEL, ACROSS = 64, 16, 5, 512  # of the convolution, and of a narrow one
 WINDOWS = 50  # in a row of the large picture
 CORES = os.cpu_count() or 1
 HELD = 500  # pictures that predictions are compared on
@@ -119,10 +119,10 @@ def build_frame(size: int) -> Any:
     return Frame(np.repeat(grey[:, :, None], 3, axis=2), 0.0, 0, "mosaic")
 
 
-def build_maps(rows: int) -> tuple[Array, Array]:
+def build_maps(rows: int, channels: int = CHANNELS) -> tuple[Array, Array]:
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(1, CHANNELS, rows, ACROSS)).astype(np.float32)
-    return x, rng.normal(size=(CHANNELS, CHANNELS, KERNEL, KERNEL)).astype(np.float32)
+    x = rng.normal(size=(1, channels, rows, ACROSS)).astype(np.float32)
+    return x, rng.normal(size=(channels, channels, KERNEL, KERNEL)).astype(np.float32)
 
 
 @lru_cache(maxsize=2)
@@ -330,12 +330,12 @@ def _by_torch(work: Callable[[int, Any], Any]) -> dict[str, Callable[[Any], Any]
     return {f"torch, {n} threads": partial(work, n) for n in dict.fromkeys((1, CORES))}
 
 
-def _convolution(kind: str) -> Case:
+def _convolution(kind: str, channels: int = CHANNELS) -> Case:
     return Case(
-        f"Tiled convolution by {kind}, {CHANNELS} to {CHANNELS} channels, {KERNEL} x {KERNEL}",
+        f"Tiled convolution by {kind}, {channels} to {channels} channels, {KERNEL} x {KERNEL}",
         f"rows of {ACROSS} pixels",
-        512,
-        build_maps,
+        256 * CHANNELS // channels,
+        partial(build_maps, channels=channels),
         maps_serial,
         maps_parallel,
         near_torch,
@@ -390,6 +390,7 @@ CASES: dict[str, Case] = {
         {"OpenCV, all threads": partial(faces_opencv, CORES)},
     ),
     "convolution": _convolution("threads"),
+    "convolution-narrow": _convolution("threads", FEW),
     "convolution-processes": _convolution("processes"),
     "svm-one-vs-one": _machines(
         "SVM, one against one", svc_serial, partial(svc_parallel, "one-vs-one")

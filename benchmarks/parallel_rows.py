@@ -13,7 +13,12 @@ MACHINES = ("svm-one-vs-one", "svm-one-vs-rest", "svm-cascade")
 DESCENT = ("ddp", "ddp-small", "async", "hogwild")
 GROUPS = {
     "features": FEATURES,
-    "detection, convolution": ("viola-jones", "convolution", "convolution-processes"),
+    "detection, convolution": (
+        "viola-jones",
+        "convolution",
+        "convolution-narrow",
+        "convolution-processes",
+    ),
     "SVM": MACHINES,
     "gradient descent": DESCENT,
 }

@@ -69,6 +69,18 @@ def test_equals_torch(pool: Workers | None, case: dict[str, Any]) -> None:
     assert split.halo >= 0
 
 
+@pytest.mark.parametrize(
+    ("sides", "tile"),
+    [((300, 130), (56, 65)), ((300, 20), (182, 20)), ((7, 512), (7, 128)), ((3, 1), (3, 1))],
+)
+def test_tiles_by_default_fit_the_cache_in_even_columns(
+    sides: tuple[int, int], tile: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("classpulse.lab.parallel.convolution.COLUMNS", 9 * 3650)
+    x, weight = np.zeros((1, 1, *sides), np.float32), np.zeros((1, 1, 3, 3), np.float32)
+    assert conv2d(x, weight, padding=1)[1].tile == tile
+
+
 def test_tiles_do_not_change_the_result(pool: Workers | None) -> None:
     rng = np.random.default_rng(0)
     x, weight = rng.normal(size=(2, 3, 33, 29)), rng.normal(size=(4, 3, 5, 5))

@@ -5,6 +5,7 @@ read the shared input, put zeros around it where they lie at its border, and wri
 output that do not overlap: no two workers write to one place, and there is nothing to add up.
 """
 
+import math
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -22,8 +23,10 @@ Array = NDArray[Any]
 Pair = tuple[int, int]
 
 COLUMNS = 1 << 20  # numbers in the matrix of a tile by default: 4 MB of float32 stay in the cache
+WIDE = 128  # columns of output of a tile by default, at most
 
-_scratch = threading.local()  # memory of a worker's matrices: new pages cost more than filling them
+# of each worker: new pages cost more than filling them, and giving them back halts other threads
+_scratch = threading.local()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,8 @@ def conv2d(
         pool: who computes the tiles; None is this process, one after the other.
         stride, padding, dilation: one number or (down, across).
         groups: parts of the channels that do not see each other.
-        tile: rows and columns of output of a tile; by default as many rows as fit the cache.
+        tile: rows and columns of output of a tile; by default what fits the cache, at most
+            `WIDE` columns.
 
     Returns:
         (n, m, h', w') of the dtype of `x`, and how it was cut.
@@ -139,32 +143,36 @@ def convolve_tile(
         (rows - 1) * how.stride[0] + how.reach[0],
         (columns - 1) * how.stride[1] + how.reach[1],
     )
-    part = _surround(x[picture], first, size)
+    source = _surround(x[picture], first, size)
     # (c, rows, columns, kh, kw): a view, nothing is copied before the reshape below
-    windows = sliding_window_view(part, how.reach, axis=(1, 2))[
+    windows = sliding_window_view(source, how.reach, axis=(1, 2))[
         :, :: how.stride[0], :: how.stride[1], :: how.dilation[0], :: how.dilation[1]
     ]
     inner, outer = weight.shape[1], len(weight) // how.groups
     for group in range(how.groups):
         mine = windows[group * inner : (group + 1) * inner]
         # (c / g * kh * kw, rows * columns), the columns of im2col
-        matrix = _matrix(mine.transpose(0, 3, 4, 1, 2)).reshape(-1, rows * columns)
+        matrix = _borrow("matrix", (inner, *how.kernel, rows, columns), x.dtype)
+        matrix[...] = mine.transpose(0, 3, 4, 1, 2)
         kernels = weight[group * outer : (group + 1) * outer].reshape(outer, -1)
-        answer = (kernels @ matrix).reshape(outer, rows, columns)
+        answer = _borrow("answer", (outer, rows * columns), x.dtype)
+        np.matmul(kernels, matrix.reshape(-1, rows * columns), out=answer)
         target = slice(group * outer, (group + 1) * outer)
-        out[picture, target, top : top + rows, left : left + columns] = answer
+        part = out[picture, target, top : top + rows, left : left + columns]
+        part[...] = answer.reshape(part.shape)
 
 
-def _matrix(view: Array) -> Array:
-    """A contiguous copy, in this worker's scratch memory until the next one unless it is huge."""
-    if view.size > COLUMNS:
-        return np.ascontiguousarray(view)
-    memory = getattr(_scratch, "memory", None)
-    if memory is None or memory.dtype != view.dtype:
-        memory = _scratch.memory = np.empty(COLUMNS, view.dtype)
-    copy: Array = memory[: view.size].reshape(view.shape)
-    copy[...] = view
-    return copy
+def _borrow(name: str, shape: tuple[int, ...], dtype: Any) -> Array:
+    """Memory of this worker for an array, until it borrows by this name again; new if it is huge."""
+    size = math.prod(shape)
+    if size > COLUMNS:
+        return np.empty(shape, dtype)
+    memory = getattr(_scratch, name, None)
+    if memory is None or memory.dtype != dtype:
+        memory = np.empty(COLUMNS, dtype)
+        setattr(_scratch, name, memory)
+    part: Array = memory[:size].reshape(shape)
+    return part
 
 
 def _tiles(pictures: int, out: Pair, tile: Pair) -> Iterator[tuple[int, int, int]]:
@@ -172,10 +180,11 @@ def _tiles(pictures: int, out: Pair, tile: Pair) -> Iterator[tuple[int, int, int
 
 
 def _default_tile(out: Pair, weight: Array) -> Pair:
-    """Whole rows while their columns fit the cache, otherwise parts of a row."""
-    numbers = int(np.prod(weight.shape[1:]))
-    pixels = max(COLUMNS // max(numbers, 1), 1)
-    return max(pixels // out[1], 1), min(out[1], pixels)
+    """What fits the cache, in even columns: as wide as the output it would be low, all halo."""
+    pixels = max(COLUMNS // max(math.prod(weight.shape[1:]), 1), 1)
+    strips = -(-out[1] // min(WIDE, pixels))
+    columns = -(-out[1] // strips)
+    return min(max(pixels // columns, 1), out[0]), columns
 
 
 def _halo(how: _Geometry, out: Pair, tiles: list[tuple[int, int, int]]) -> float:
@@ -195,14 +204,18 @@ def _halo(how: _Geometry, out: Pair, tiles: list[tuple[int, int, int]]) -> float
 
 def _surround(picture: Array, first: Pair, size: Pair) -> Array:
     """(c, h, w) -> (c, *size) from row and column `first`, with zeros where there is no picture."""
-    cuts, around = [slice(None)], [(0, 0)]
+    inside, place = [slice(None)], [slice(None)]
     for start, length, side in zip(first, size, picture.shape[1:], strict=True):
         low, high = np.clip((start, start + length), 0, side).tolist()
-        before = min(max(-start, 0), length)
-        cuts.append(slice(low, high))
-        around.append((before, length - before - (high - low)))
-    part = picture[tuple(cuts)]
-    return part if part.shape[1:] == size else np.pad(part, around)
+        inside.append(slice(low, high))
+        place.append(slice(low - start, high - start) if low < high else slice(0, 0))
+    part = picture[tuple(inside)]
+    if part.shape[1:] == size:
+        return part
+    whole = _borrow("input", (len(picture), *size), picture.dtype)
+    whole.fill(0)  # np.pad holds the interpreter's lock for longer
+    whole[tuple(place)] = part
+    return whole
 
 
 def _sides(array: Array) -> Pair:
