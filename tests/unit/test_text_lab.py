@@ -18,7 +18,7 @@ pytest.importorskip("transformers")
 from text_artefacts import write_text_artefact  # noqa: E402
 
 from classpulse.core.errors import InputError, ModelError  # noqa: E402
-from classpulse.core.labels import GOEMOTIONS_28  # noqa: E402
+from classpulse.core.labels import GOEMOTIONS_28, ISEAR_7, TEXT_5  # noqa: E402
 from classpulse.lab.data.splits import Rows, build_manifest, load_manifest  # noqa: E402
 from classpulse.lab.data.text_readers import load_goemotions, load_labelled_texts  # noqa: E402
 from classpulse.lab.models.base import RANDOM  # noqa: E402
@@ -34,7 +34,9 @@ from classpulse.lab.models.text_registry import (  # noqa: E402
 )
 from classpulse.lab.models.text_vectors import load_vectors  # noqa: E402
 from classpulse.lab.text.augment import augment_texts  # noqa: E402
+from classpulse.lab.text.compose import COMPOSITIONS, Composed  # noqa: E402
 from classpulse.lab.text.export import PRECISIONS, export_text_onnx  # noqa: E402
+from classpulse.lab.text.heads import disagreement  # noqa: E402
 from classpulse.lab.text.multi import fit_thresholds  # noqa: E402
 from classpulse.lab.text.multi_calibration import fit_multi_temperature  # noqa: E402
 from classpulse.lab.text.publish import export_run, publish_texts  # noqa: E402
@@ -412,6 +414,51 @@ def test_teachers_are_asked_about_variants_where_the_recipe_says_so(
     told = model.predict(rows.texts)["text-5"].probs[sources]
     assert np.allclose(plain.targets["text-5"].numpy(), told, atol=1e-6)
     assert not torch.allclose(plain.targets["text-5"], taught.targets["text-5"])
+
+
+def test_two_passes_are_held_together(recipe: TextRecipe, posts: Path, tmp_path: Path) -> None:
+    p, q = torch.tensor([[2.0, 0.0], [1.0, 1.0]]), torch.tensor([[0.0, 2.0], [1.0, 1.0]])
+    heads = {"text-5": 0.5, "goemotions": 1.0}
+    logits, others = ({"text-5": one, "goemotions": one} for one in (p, q))
+    high = torch.sigmoid(torch.tensor(2.0)).item()
+    apart = 2.0 * (2 * high - 1)  # of the first text, whichever is first; the second is the same
+    assert disagreement(logits, others, heads).item() == pytest.approx(0.5 * apart / 2, rel=1e-5)
+    assert disagreement(logits, logits, heads).item() == 0
+    losses = {
+        weight: train(
+            load_text_recipe(
+                str(tmp_path / "tiny.toml"), changes=[f"schedule.consistency={weight}"]
+            ),
+            posts,
+            tmp_path / f"run-{weight}",
+        )
+        for weight in (1.0, 4.0)
+    }
+    assert losses[4.0][0] > losses[1.0][0] > 0  # the same texts and passes, another weight
+
+
+def test_an_auxiliary_head_teaches_and_is_not_published(
+    recipe: TextRecipe, posts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def in_isear_labels(corpora: Any, space: Any, seed: int) -> Any:
+        parts = COMPOSITIONS.get("own").split(corpora, TEXT_5, seed)
+        return {
+            role: dataclasses.replace(texts, space=ISEAR_7, name=f"seven, {role}")
+            for role, texts in parts.items()
+        }
+
+    made = Composed("for this test", ("texts",), in_isear_labels)
+    monkeypatch.setitem(COMPOSITIONS._things, "own-isear", made)
+    changes = ["heads.isear-7=0.5", 'data.compose.isear-7="own-isear"']
+    helped = load_text_recipe(str(tmp_path / "tiny.toml"), changes=changes)
+    assert helped.judged == helped.published == ("text-5",)
+    train(helped, posts, tmp_path / "run")
+    assert "isear-7_accuracy" in (tmp_path / "run" / "log.csv").read_text().splitlines()[0]
+    card = publish_texts(helped, tmp_path / "run", paths={"texts": posts}, out=tmp_path / "out")
+    assert [head.name for head in card.heads] == ["text-5"]
+    assert set(OnnxTextModel(str(tmp_path / "out")).predict(["so glad"])) == {"text-5"}
+    with pytest.raises(InputError, match="one of them must be more than a help"):
+        dataclasses.replace(helped, heads={"isear-7": 1.0})
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from classpulse.core.errors import InputError  # noqa: E402
 from classpulse.core.labels import GOEMOTIONS_28, ISEAR_7, MELD_7, TEXT_5, TEXT_7  # noqa: E402
-from classpulse.lab.data.texts import MultiTextSet, TextSet  # noqa: E402
+from classpulse.lab.data.texts import MultiTextSet, TextSet, concat_texts  # noqa: E402
 from classpulse.lab.text import compose, sources  # noqa: E402
 from classpulse.lab.text.augment import (  # noqa: E402
     WORDNET_FILES,
@@ -25,6 +25,7 @@ from classpulse.lab.text.multi import (  # noqa: E402
     macro_f1,
 )
 from classpulse.lab.text.recipe import TextData, TextRecipe, load_text_recipe  # noqa: E402
+from classpulse.lab.train.teach import Teaching  # noqa: E402
 
 SYNSETS = """  1 This software and database is being provided to you
 00001740 03 s 02 happy 0 glad 0 001 @ 00001930 n 0000 | feeling well
@@ -93,6 +94,42 @@ def test_five_of_seven_are_the_rows_of_seven_that_have_one_of_the_five(
     assert (
         TEXT_5.names[five["valid"].labels[0]] == "angry" and "parts of the 7" in five["valid"].name
     )
+
+
+def test_isear_of_seven_holds_out_what_seven_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = ("joy", "shame", "anger", "guilt", "fear")
+    isear = texts_of("isear", ISEAR_7, [(f"text {i}", name) for i, name in enumerate(said)])
+    seven = compose.to_space(isear, TEXT_7)  # rows 0, 2 and 4
+    lines = compose.to_space(texts_of("meld", MELD_7, [("a line", "neutral")] * 4), TEXT_7)
+    parts = {
+        "train": seven.take(np.array([0]), name="train"),
+        "valid": concat_texts([seven.take(np.array([1]), name="v"), lines], name="valid"),
+        "test": seven.take(np.array([2]), name="test"),
+    }
+    monkeypatch.setattr(compose, "_seven", lambda corpora, space, seed: parts)
+    found = compose.COMPOSITIONS.get("isear-of-seven").split({"isear": isear}, ISEAR_7, 0)
+    assert {role: texts.row.tolist() for role, texts in found.items()} == {
+        "train": [0, 1, 3],  # row 1 of MELD, which is held out, is not row 1 of ISEAR
+        "valid": [2],
+        "test": [4],
+    }
+    assert all(texts.space == ISEAR_7 for texts in found.values())
+
+
+def test_texts_without_a_label_stand_in_every_epoch() -> None:
+    isear = texts_of("isear", ISEAR_7, [("a", "joy"), ("b", "shame"), ("c", "guilt")])
+    five = compose.to_space(isear, TEXT_5)
+    parts = {"text-5": {role: five.take(np.arange(1), name=role) for role in ("train",)}}
+    parts["text-5"] |= {role: five.take(np.arange(0), name=role) for role in ("valid", "test")}
+    teach = Teaching(("text-emotion",))
+    data = TextData(("isear",), {"text-5": "five"}, unlabelled=("isear",))
+    recipe = TextRecipe("x", "x.", {"text-5": 1.0}, data=data, teach=teach, teach_unlabelled=0.5)
+    held = sources.HeldOut(frozenset({("isear", 2)}), frozenset())
+    rows = sources._train_rows(recipe, {"isear": isear}, parts, held)
+    assert rows.texts == ("a", "b") and rows.own.all()
+    assert rows.targets["text-5"].sum(axis=1) == pytest.approx([1, 0])
+    with pytest.raises(InputError, match="unlabelled: needs teachers"):
+        TextRecipe("x", "x.", {"text-5": 1.0}, data=data)
 
 
 def test_labels_lead_from_every_corpus_to_both_heads() -> None:

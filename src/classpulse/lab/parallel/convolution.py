@@ -163,7 +163,7 @@ def convolve_tile(
 
 
 def _borrow(name: str, shape: tuple[int, ...], dtype: Any) -> Array:
-    """Memory of this worker for an array, until it borrows by this name again; new if it is huge."""
+    """Memory of this worker for an array, until it borrows by that name again; new if huge."""
     size = math.prod(shape)
     if size > COLUMNS:
         return np.empty(shape, dtype)

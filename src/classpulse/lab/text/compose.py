@@ -108,6 +108,21 @@ def _five_of_seven(corpora: Corpora, space: LabelSpace, seed: int) -> Parts:
     }
 
 
+def _isear_of_seven(corpora: Corpora, space: LabelSpace, seed: int) -> Parts:
+    """All of ISEAR, in its own labels: what `seven` holds out is held out."""
+    isear = single(corpora, "isear")
+    of_seven = {
+        role: texts.row[np.array(texts.source) == isear.name]
+        for role, texts in _seven(corpora, TEXT_7, seed).items()
+    }
+    held = {role: np.isin(isear.row, of_seven[role]) for role in ("valid", "test")}
+    chosen = {"train": ~(held["valid"] | held["test"]), **held}
+    return {
+        role: isear.take(keep, name=f"ISEAR, 7 emotions in the parts of the 7, {role}")
+        for role, keep in chosen.items()
+    }
+
+
 def _seven_clean(corpora: Corpora, space: LabelSpace, seed: int) -> Parts:
     return _clean(_seven(corpora, space, seed))
 
@@ -184,6 +199,11 @@ def _named(texts: TextSet, parts: SplitRows) -> Parts:
 COMPOSITIONS.register("five")(Composed("thesis, 5 emotions of ISEAR, 70/20/10", ("isear",), _five))
 COMPOSITIONS.register("five-of-seven")(
     Composed("the 5 in the parts of `seven`", ("isear", "meld"), _five_of_seven)
+)
+COMPOSITIONS.register("isear-of-seven")(
+    Composed(
+        "ISEAR with shame and guilt, in the parts of `seven`", ("isear", "meld"), _isear_of_seven
+    )
 )
 COMPOSITIONS.register("seven")(
     Composed("thesis, the 5 and neutral and surprise of MELD", ("isear", "meld"), _seven)

@@ -8,16 +8,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from classpulse.core.labels import GOEMOTIONS_28, TEXT_5, TEXT_7, LabelSpace
+from classpulse.core.labels import GOEMOTIONS_28, ISEAR_7, TEXT_5, TEXT_7, LabelSpace
 from classpulse.lab.train.losses import Loss, multi_head_loss
 
 HEAD_SPACES: dict[str, LabelSpace] = {
     "text-5": TEXT_5,
     "text-7": TEXT_7,
     "goemotions": GOEMOTIONS_28,
+    "isear-7": ISEAR_7,
 }
 MULTI = frozenset({"goemotions"})
 """Heads whose labels do not exclude each other: a sigmoid each, thresholds in the card."""
+AUXILIARY = frozenset({"isear-7"})
+"""Heads that help the others to learn: they judge no epoch, and no artefact has them."""
 
 Probs = NDArray[np.float32]
 
@@ -53,6 +56,26 @@ def text_loss(
                 logits[head][known].float(), targets[head][known]
             )
             total = total + heads[head] * cost
+    return total
+
+
+def disagreement(
+    logits: Mapping[str, Tensor], others: Mapping[str, Tensor], heads: Mapping[str, float]
+) -> Tensor:
+    """How far two answers to the same texts are apart: R-Drop (Liang et al. 2021, eq. 3).
+
+    Args:
+        logits, others: head -> (b, k), of two passes with different dropout.
+        heads: head -> weight; those in `MULTI` do not count.
+
+    Returns:
+        The weighted sum over heads of the mean of both Kullback-Leibler divergences, in nats.
+    """
+    total = torch.zeros(())
+    for head in logits.keys() - MULTI:
+        p, q = (functional.log_softmax(one[head].float(), dim=1) for one in (logits, others))
+        both = ((p.exp() - q.exp()) * (p - q)).sum(dim=1) / 2
+        total = total + heads[head] * both.mean()
     return total
 
 

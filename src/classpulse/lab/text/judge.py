@@ -19,6 +19,7 @@ from classpulse.lab.evaluate.resample import (
     interval_of,
     macro_f1_of,
 )
+from classpulse.lab.text.heads import AUXILIARY
 from classpulse.lab.text.multi import Groups, cross_fitted_f1, macro_f1_interval
 from classpulse.lab.text.sources import TextParts
 from classpulse.runtime.text import OnnxTextModel
@@ -41,10 +42,11 @@ class Judged:
 
 
 def judge_texts(model: OnnxTextModel, parts: TextParts) -> list[Metric]:
-    """The numbers of every head on its `judged_sets`."""
+    """The numbers of every head that artefacts have on its `judged_sets`."""
     return [
         metric
         for one in judged_sets(parts)
+        if one.head not in AUXILIARY
         for metric in judge_set(model, one.head, one.texts, fitted=one.fitted)
     ]
 

@@ -87,19 +87,19 @@ def publish_texts(
     precision = precision or recipe.precision
     network = load_best(recipe, run)
     parts = load_text_parts(recipe, paths)
-    heads = tuple(_head(name, 1.0, plain=True) for name in recipe.heads)
+    heads = tuple(_head(name, 1.0, plain=True) for name in recipe.published)
     write = partial(_write, network, recipe, run, precision=precision, learned=parts.described)
     with new_artefact(out) as aside:
         write(aside, heads)
         raw = OnnxTextModel(str(aside), threads=2)
-        found = [_calibrate(raw, head, parts.valid[head]) for head in recipe.heads]
+        found = [_calibrate(raw, head, parts.valid[head]) for head in recipe.published]
         heads = tuple(head for head, _ in found)
         exact = _float_metrics(network, recipe, run, heads, parts) if precision != FLOAT32 else ()
         card = write(aside, heads)
         shipped = OnnxTextModel(str(aside), threads=2)
         metrics = (*judge_texts(shipped, parts), *(m for _, ms in found for m in ms), *exact)
         gate = _fit_gate(card.gate, shipped.words, parts)
-        limits = (*card.limits, *([RULE] if MULTI & set(recipe.heads) else []))
+        limits = (*card.limits, *([RULE] if MULTI & set(recipe.published) else []))
         card = dataclasses.replace(card, gate=gate, metrics=metrics, limits=limits)
         save_artefact(aside, card)
     return card
@@ -113,7 +113,7 @@ def export_run(run: Path, out: Path, *, precision: str = FLOAT32) -> TextCard:
         OutputError: nothing may be written to `out`.
     """
     recipe = load_text_recipe(str(run / RESOLVED))
-    heads = tuple(_head(name, 1.0, plain=True) for name in recipe.heads)
+    heads = tuple(_head(name, 1.0, plain=True) for name in recipe.published)
     learned = f"{' and '.join(recipe.data.sets)}"
     network = load_best(recipe, run)
     raw = "Not calibrated, its gate not fitted, never measured: exported from a run without data."

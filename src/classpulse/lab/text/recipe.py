@@ -14,7 +14,7 @@ from classpulse.lab.recipe_file import is_of_text, read_table
 from classpulse.lab.text.augment import TextAugment
 from classpulse.lab.text.baseline import BASELINES
 from classpulse.lab.text.compose import BESIDE, COMPOSITIONS
-from classpulse.lab.text.heads import HEAD_SPACES, MULTI
+from classpulse.lab.text.heads import AUXILIARY, HEAD_SPACES, MULTI
 from classpulse.lab.train.average import Averaging
 from classpulse.lab.train.kinds import Choice, check_ranges, parse_choice
 from classpulse.lab.train.losses import LOSSES, CrossEntropy, Loss
@@ -60,6 +60,8 @@ class TextData:
             `core.labels`; GoEmotions with one label alone. Its own head, if the recipe has it,
             learns from all of its texts with full weight.
         extra_rows: of further rows, drawn anew for each epoch; 0 takes all of them.
+        unlabelled: corpora whose other texts stand in every epoch too, for teachers to label: of
+            ISEAR those of shame and guilt.
         dedup: leave texts out of training that stand in a held-out part. Further rows are always
             without them.
         hold_beside: hold out the sets of `BESIDE` too, so that heads are judged on all of their
@@ -71,11 +73,12 @@ class TextData:
     compose: dict[str, str] = field(default_factory=lambda: {"text-5": "five"})
     extra: dict[str, float] = field(default_factory=dict)
     extra_rows: int = 0
+    unlabelled: tuple[str, ...] = ()
     dedup: bool = False
     hold_beside: bool | None = None
 
     def __post_init__(self) -> None:
-        for name in (*self.sets, *self.extra):
+        for name in (*self.sets, *self.extra, *self.unlabelled):
             CORPORA.get(name)
         for head, how in self.compose.items():
             needs = set(COMPOSITIONS.get(how).corpora)
@@ -91,8 +94,9 @@ class TextData:
                 f"hold_beside: needs a head of {', '.join(BESIDE)} and the sets of "
                 f"{', '.join(BESIDE.values())}"
             )
-        if self.extra.keys() - set(self.sets):
-            raise InputError(f"extra: {', '.join(self.extra)} must be among the sets")
+        for key, names in (("extra", self.extra), ("unlabelled", self.unlabelled)):
+            if set(names) - set(self.sets):
+                raise InputError(f"{key}: {', '.join(names)} must be among the sets")
         check_ranges(
             extra_rows=(self.extra_rows, 0, float("inf")),
             extra=(min(self.extra.values(), default=0), 0, 100),
@@ -109,6 +113,8 @@ class TextSchedule:
         clip: largest norm of a step's gradient; 0 for any.
         word_dropout: share of tokens that training hides from the network.
         label_smoothing: of one-hot targets.
+        consistency: weight of what two passes with different dropout differ by
+            (`heads.disagreement`); one pass, at half the time, where there is none.
         seed: of weights, order and dropout.
     """
 
@@ -118,6 +124,7 @@ class TextSchedule:
     clip: float = 1.0
     word_dropout: float = 0.0
     label_smoothing: float = 0.1
+    consistency: float | None = None
     seed: int = 42
 
     def __post_init__(self) -> None:
@@ -128,6 +135,7 @@ class TextSchedule:
             clip=(self.clip, 0, float("inf")),
             word_dropout=(self.word_dropout, 0, 0.9),
             label_smoothing=(self.label_smoothing, 0, 1),
+            consistency=(self.consistency or 0, 0, 100),
         )
 
 
@@ -181,10 +189,11 @@ class TextRecipe:
 
     def __post_init__(self) -> None:
         learned = set(self.data.compose) | ({"goemotions"} & set(self.data.sets))
-        if not self.heads or set(self.heads) - learned:
+        if not set(self.heads) - AUXILIARY or set(self.heads) - learned:
             raise InputError(
                 f"recipe {self.name} has the heads {', '.join(self.heads) or 'none'} and data for "
-                f"{', '.join(sorted(learned)) or 'none'}: every head needs data"
+                f"{', '.join(sorted(learned)) or 'none'}: every head needs data, and one of them "
+                f"must be more than a help ({', '.join(AUXILIARY)})"
             )
         if self.precision not in PRECISIONS:
             known = ", ".join(PRECISIONS)
@@ -195,15 +204,22 @@ class TextRecipe:
             )
         self.rate.settings.check(self.schedule.epochs)
         check_ranges(teach_unlabelled=(self.teach_unlabelled, 0, 1))
+        if self.data.unlabelled and not (self.teach and self.teach_unlabelled):
+            raise InputError("data.unlabelled: needs teachers in [teach] and teach_unlabelled")
         if self.teach_variants and not (self.teach and self.augment.operations):
             raise InputError(
                 "teach_variants: needs teachers in [teach] and operations in [augment]"
             )
 
     @property
+    def published(self) -> tuple[str, ...]:
+        """Heads that the artefact has."""
+        return tuple(head for head in self.heads if head not in AUXILIARY)
+
+    @property
     def judged(self) -> tuple[str, ...]:
         """Heads by whose validation accuracy an epoch is the best: those with one label a text."""
-        return tuple(head for head in self.heads if head not in MULTI) or tuple(self.heads)
+        return tuple(head for head in self.published if head not in MULTI) or self.published
 
 
 _KINDS: dict[str, tuple[Registry[Any], str]] = {

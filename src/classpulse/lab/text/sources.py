@@ -21,7 +21,7 @@ from classpulse.lab.text.compose import (
     source_balanced,
     to_space,
 )
-from classpulse.lab.text.heads import HEAD_SPACES, Probs, one_hot
+from classpulse.lab.text.heads import AUXILIARY, HEAD_SPACES, Probs, one_hot
 from classpulse.lab.text.recipe import TextData, TextRecipe
 
 GOEMOTIONS = "goemotions"
@@ -162,9 +162,11 @@ def _train_rows(
         kept = _fresh(parts["train"], held, by_text=how.dedup)
         table.add(kept, head, smoothing=smoothing, weight=1.0, own=True)
     for name, weight in how.extra.items():
-        for head in how.compose:
+        for head in how.compose.keys() - AUXILIARY:
             more = _fresh(to_space(single(corpora, name), HEAD_SPACES[head]), held, by_text=True)
             table.add(more, head, smoothing=smoothing, weight=weight, own=False)
+    for name in how.unlabelled:
+        table.add_texts(_fresh(single(corpora, name), held, by_text=True))
     if GOEMOTIONS in recipe.heads:
         table.add_multi(corpora[GOEMOTIONS], held)
     if not len(table):
@@ -205,6 +207,11 @@ class _Table:
         targets = weight * one_hot(texts.labels, self._widths[head], smoothing=smoothing)
         for place, text, target in zip(_places(texts), texts.texts, targets, strict=True):
             self._targets[head].setdefault(self._row(place, text, own=own), target)
+
+    def add_texts(self, texts: TextSet) -> None:
+        """Texts for every epoch, without a target of theirs where they have none yet."""
+        for place, text in zip(_places(texts), texts.texts, strict=True):
+            self._row(place, text, own=True)
 
     def add_multi(self, texts: AnyTexts, held: HeldOut) -> None:
         """All of GoEmotions with all its labels, for its own head."""

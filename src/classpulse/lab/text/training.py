@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from classpulse.core.errors import InputError
 from classpulse.lab.models.text_base import TextModel
-from classpulse.lab.text.heads import text_loss
+from classpulse.lab.text.heads import disagreement, text_loss
 from classpulse.lab.text.recipe import TextRecipe
 from classpulse.lab.train.average import WeightAverage
 from classpulse.lab.train.epoch import Trained
@@ -131,11 +131,17 @@ def take_step(run: RunState, data: TextTraining, recipe: TextRecipe, rows: Tenso
     if plan.word_dropout:
         drawn = torch.rand(ids.shape, generator=run.generator) < plan.word_dropout
         ids = ids.masked_fill(drawn & (mask > 0), data.hidden)
-    with half_precision():
-        logits = run.model(ids, mask)
     targets = {head: t[rows] for head, t in data.targets.items()}
-    logits = {head: values.float() for head, values in logits.items()}
-    loss = text_loss(logits, targets, recipe.heads, loss=recipe.loss.settings)
+    loss = torch.zeros(())
+    passes: list[dict[str, Tensor]] = []
+    for _ in range(2 if plan.consistency else 1):
+        with half_precision():
+            logits = run.model(ids, mask)
+        passes.append({head: values.float() for head, values in logits.items()})
+        loss = loss + text_loss(passes[-1], targets, recipe.heads, loss=recipe.loss.settings)
+    loss = loss / len(passes)
+    if plan.consistency:
+        loss = loss + plan.consistency * disagreement(passes[0], passes[1], recipe.heads)
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     if plan.clip:
