@@ -4,8 +4,9 @@ python benchmarks/face_search.py FER2013.csv.gz --votes FER2013NEW.csv --keep ru
 
 Every variant trains on Training for the same minutes of one thread's processor time, whatever else
 computes, without the pictures that stand in PublicTest too, by one cycle of the learning rate over
-that time; PublicTest judges the last weights. What is finished stays in --keep: the same command
-goes on after an interruption, or writes the page again; --only NAME ... measures these alone.
+that time; PublicTest judges the last weights, at the side that they were last trained at. What is
+finished stays in results/face_search: the same command goes on after an interruption, or writes the
+page again; --only NAME ... measures these alone. --keep is for unfinished networks.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from classpulse.core.records import Scores
 from classpulse.lab.evaluate.metrics import evaluate_scores
 from classpulse.lab.models.base import count_parameters
 from classpulse.lab.recipe import Recipe, load_recipe, recipe_table
+from classpulse.lab.train.augment import shrink
 from classpulse.lab.train.checkpoint import save_state
 from classpulse.lab.train.coteach import first_of
 from classpulse.lab.train.epoch import Trained
@@ -45,6 +47,7 @@ from classpulse.lab.train.sources import FaceParts, load_parts
 from classpulse.lab.train.targets import HEAD_SPACES, hard_labels
 
 PAGE = DOCS / "search" / "faces.md"
+RESULTS = Path(__file__).parent / "results" / "face_search"
 PIECE = 8  # steps between two looks at the clock
 SIDE = 32  # pixels, of families that begin with nothing
 BEGUN, TIMES = "begun", 2  # the network that labels and steps begin with had so many times longer
@@ -134,12 +137,12 @@ Written by `python benchmarks/face_search.py`; do not edit. {origin}.
 Every row trained for {minutes:g} minutes of one thread's processor time: a cheap network sees more
 faces in them, which is the point. The networks have about a quarter of the weights of those that
 ship, so that the minutes are some epochs. One seed each: differences below a point are chance. A
-face and its mirror image are averaged; Training is without the pictures that stand in PublicTest
-too. Whole trainings, which take hours, are in LOG.md.
+face and its mirror image are averaged, at the side of the last epoch; Training is without the
+pictures that stand in PublicTest too. Whole trainings, which take hours, are in LOG.md.
 """
 HEADS = {
     "families": f"Networks that begin with nothing, {SIDE} px (vgg-bn: 48, its only side)",
-    "sides": "Sides of the training pictures, residual-se of width 24, judged at 48 px",
+    "sides": "Sides of the pictures, residual-se of width 24",
     "labels": f"Labels and losses, beginning with a residual-se that had {TIMES} times the minutes",
     "steps": "Steps and changes of pictures, beginning with the same network",
 }
@@ -149,8 +152,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--votes", type=Path, required=True)
-    parser.add_argument("--keep", type=Path, required=True, help="folder of finished results")
-    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--keep", type=Path, required=True, help="folder of unfinished networks")
+    parser.add_argument("--minutes", type=float, default=2.5)
     parser.add_argument("--only", nargs="*", help="variants, by name")
     options = parser.parse_args()
     known = [name for variants in VARIANTS.values() for name in variants]
@@ -169,7 +172,7 @@ def main() -> None:
                 if group in BEGIN_LATER:
                     recipe = replace(recipe, start=str(begin(parts, options)))
                 print(group, name, measure(parts, name, recipe, options), flush=True)
-    save_text(page(read_results(options.keep)), PAGE)
+    save_text(page(read_results()), PAGE)
     print(PAGE)
 
 
@@ -189,10 +192,11 @@ def measure(
     parts: FaceParts, name: str, recipe: Recipe, options: argparse.Namespace
 ) -> dict[str, Any]:
     """Numbers of one training, read back if they are there."""
-    file = options.keep / f"{slug(name)}.json"
+    file = RESULTS / f"{slug(name)}.json"
     if file.exists():
         return read_back(file, minutes=options.minutes)
-    network, seen = train(parts, recipe, options.minutes, file.with_suffix(".pt"))
+    checkpoint = options.keep / f"{slug(name)}.pt"
+    network, seen = train(parts, recipe, options.minutes, checkpoint)
     found = {
         "name": name,
         "minutes": options.minutes,
@@ -201,6 +205,7 @@ def measure(
         **judge(network, parts, recipe),
         **describe_machine(),
     }
+    make_folder(RESULTS)
     save_text(json.dumps(found), file)
     return found
 
@@ -234,7 +239,7 @@ def read_back(file: Path, *, minutes: float) -> dict[str, Any]:
     if found["minutes"] != minutes:
         sys.exit(
             f"{file} is of {found['minutes']:g} minutes, not {minutes:g}, and rows are compared by "
-            "equal time: give --minutes as before, or another folder to --keep"
+            "equal time: give --minutes as before, or delete it"
         )
     return found
 
@@ -270,7 +275,11 @@ def timed(seconds: float, seen: list[int]) -> Callable[..., Trained]:
 
 def judge(network: torch.nn.Module, parts: FaceParts, recipe: Recipe) -> dict[str, Any]:
     """Accuracy with its interval, and macro F1, of every head on PublicTest."""
-    logits = predict_logits(network, prepare_all(parts.valid, recipe.input), flip=True)
+    side = recipe.schedule.sides[-1][
+        1
+    ]  # what few epochs learned at one side hardly holds at others
+    x = shrink(prepare_all(parts.valid, recipe.input), side)
+    logits = predict_logits(network, x, flip=True)
     found: dict[str, Any] = {}
     for head, values in logits.items():
         truth = hard_labels(parts.valid, head)
@@ -290,9 +299,9 @@ def slug(name: str) -> str:
     return "".join(c if c.isalnum() else "-" for c in name)
 
 
-def read_results(keep: Path) -> dict[str, dict[str, Any]]:
+def read_results() -> dict[str, dict[str, Any]]:
     """Finished variants by name."""
-    found = (json.loads(path.read_text()) for path in sorted(keep.glob("*.json")))
+    found = (json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json")))
     return {one["name"]: one for one in found}
 
 

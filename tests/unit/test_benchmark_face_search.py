@@ -37,6 +37,12 @@ def build_parts(times: int = 8) -> FaceParts:
     return FaceParts(faces, faces)
 
 
+@pytest.fixture(autouse=True)
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(face_search, "RESULTS", tmp_path / "results")
+    return tmp_path / "results"
+
+
 def options(keep: Path, minutes: float = 0.002) -> Namespace:
     return Namespace(keep=keep, minutes=minutes)
 
@@ -58,14 +64,33 @@ def test_both_networks_of_a_pair_learn(tmp_path: Path, monkeypatch: pytest.Monke
     assert row[0] == "a pair" and len(row) == 7 and float(row[2]) > 0
 
 
-def test_a_finished_variant_is_read_back_if_it_had_the_same_time(tmp_path: Path) -> None:
+def test_a_finished_variant_is_read_back_if_it_had_the_same_time(
+    tmp_path: Path, results: Path
+) -> None:
     parts = build_parts()
     first = face_search.measure(parts, "one", RECIPE, options(tmp_path))
     assert face_search.measure(parts, "one", RECIPE, options(tmp_path)) == first
-    with pytest.raises(SystemExit, match=r"is of 0\.002 minutes, not 1, .* another folder"):
+    with pytest.raises(SystemExit, match=r"is of 0\.002 minutes, not 1, .* delete it"):
         face_search.measure(parts, "one", RECIPE, options(tmp_path, minutes=1.0))
-    assert face_search.read_results(tmp_path) == {"one": first}
-    assert [path.name for path in tmp_path.iterdir()] == ["one.json"]
+    assert face_search.read_results() == {"one": first}
+    assert [path.name for path in results.iterdir()] == ["one.json"]
+
+
+def test_a_network_is_judged_at_the_side_that_it_was_last_trained_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    predict = face_search.predict_logits
+
+    def noted(model: Any, x: Any, **named: Any) -> Any:
+        seen.append(x.shape[-1])
+        return predict(model, x, **named)
+
+    monkeypatch.setattr(face_search, "predict_logits", noted)
+    for sides in (((1, 12), (1, 8)), ((1, 8), (1, 16))):
+        recipe = replace(RECIPE, schedule=replace(RECIPE.schedule, sides=sides))
+        face_search.measure(build_parts(), f"{sides}", recipe, options(tmp_path))
+    assert seen == [8, 16]
 
 
 def test_every_variant_has_a_recipe_a_file_and_a_table() -> None:

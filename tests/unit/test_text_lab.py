@@ -50,6 +50,7 @@ from classpulse.lab.text.run import (  # noqa: E402
 )
 from classpulse.lab.text.sources import load_text_parts  # noqa: E402
 from classpulse.lab.text.states import RULE, fit_state_thresholds  # noqa: E402
+from classpulse.lab.train.checkpoint import load_state  # noqa: E402
 from classpulse.lab.train.folder import BEST, CHECKPOINT  # noqa: E402
 from classpulse.runtime.text import OnnxTextModel  # noqa: E402
 from classpulse.text.encode import TokenBatch  # noqa: E402
@@ -435,6 +436,42 @@ def test_two_passes_are_held_together(recipe: TextRecipe, posts: Path, tmp_path:
         for weight in (1.0, 4.0)
     }
     assert losses[4.0][0] > losses[1.0][0] > 0  # the same texts and passes, another weight
+
+
+def test_runs_that_differ_in_their_noise_are_averaged(
+    recipe: TextRecipe, posts: Path, tmp_path: Path, command: Any
+) -> None:
+    path, runs = str(tmp_path / "tiny.toml"), [tmp_path / "a", tmp_path / "b"]
+    train(recipe, posts, tmp_path / "first")
+    begun = [f'start="{tmp_path / "first"}"', "schedule.epochs=1"]
+    for seed, run in enumerate(runs):
+        noisy = load_text_recipe(path, changes=[*begun, f"schedule.noise_seed={seed}"])
+        train(noisy, posts, run)
+    words = [word for change in begun for word in ("--set", change)]
+    result = command("average", path, *runs, *words, "--out", tmp_path / "mean")
+    assert result.code == 0, result.err
+    a, b, mean = (load_state(run / BEST) for run in (*runs, tmp_path / "mean"))
+    name = "heads.text-5.weight"
+    assert not torch.equal(a[name], b[name]) and torch.allclose(mean[name], (a[name] + b[name]) / 2)
+    card = export_run(tmp_path / "mean", tmp_path / "artefact")
+    assert "mean of the weights of 2 runs, seeds 0, 1" in card.trained_on
+    told = command("average", path, *runs, *words, "--data", "texts=x", "--out", tmp_path / "other")
+    assert told.code == 3 and "whose mean needs no data: --data is for faces only" in told.err
+    told = command("average", path, tmp_path / "first", runs[0], "--out", tmp_path / "other")
+    assert told.code == 3 and "is of another recipe than tiny (" in told.err
+
+
+def test_runs_with_new_encoders_are_not_averaged(
+    recipe: TextRecipe, posts: Path, tmp_path: Path, command: Any
+) -> None:
+    for seed in (0, 1):
+        noisy = dataclasses.replace(
+            recipe, schedule=dataclasses.replace(recipe.schedule, noise_seed=seed, epochs=1)
+        )
+        train(noisy, posts, tmp_path / str(seed))
+    words = ("--set", "schedule.epochs=1", "--out", tmp_path / "mean")
+    told = command("average", tmp_path / "tiny.toml", tmp_path / "0", tmp_path / "1", *words)
+    assert told.code == 3 and "random weights of their own" in told.err
 
 
 def test_an_auxiliary_head_teaches_and_is_not_published(

@@ -6,22 +6,30 @@ from typing import Annotated
 
 import typer
 
+from classpulse.cli import text
 from classpulse.cli.common import Changes, Data, Votes, import_lab
 
 
 def average(
     recipe: Annotated[str, typer.Argument(help="Recipe of the runs.")],
     runs: Annotated[list[Path], typer.Argument(help="Its runs, with seeds of their own.")],
-    data: Data,
     out: Annotated[Path, typer.Option(help="Folder of the mean, to be published as a run.")],
+    data: Annotated[
+        list[str] | None, typer.Option("--data", help="NAME=PATH for each data set of faces.")
+    ] = None,
     votes: Votes = None,
     changes: Changes = None,
 ) -> None:
     """Average the best weights of runs that began with the same weights. Needs [lab]."""
-    plan = import_lab("recipe").load_recipe(recipe, changes=changes or ())
-    sources = import_lab("train.sources")
-    train = sources.load_parts(plan, sources.parse_paths(data), votes).train
-    import_lab("train.soup").average_runs(plan, runs, train, out=out)
+    if text.is_text_recipe(recipe):
+        text.average_texts(
+            recipe, runs, out, changes=changes or (), unused={"--data": data, "--votes": votes}
+        )
+    else:
+        plan = import_lab("recipe").load_recipe(recipe, changes=changes or ())
+        sources = import_lab("train.sources")
+        train = sources.load_parts(plan, sources.parse_paths(data or ()), votes).train
+        import_lab("train.soup").average_runs(plan, runs, train, out=out)
     typer.echo(
         f"{out}: the mean of {len(runs)} runs; next: classpulse publish {recipe} --run {out}"
     )

@@ -55,6 +55,20 @@ def train_text(
             typer.echo(result.describe(epochs, unit="tokens"))
 
 
+def average_texts(
+    recipe: str,
+    runs: Sequence[Path],
+    out: Path,
+    *,
+    changes: Sequence[str],
+    unused: Mapping[str, object],
+) -> None:
+    """`classpulse average` of a recipe for texts."""
+    refuse_unused(f"{recipe} is for texts, whose mean needs no data", unused, only="faces")
+    plan = import_lab("text.recipe").load_text_recipe(recipe, changes=changes)
+    import_lab("text.soup").average_text_runs(plan, runs, out=out)
+
+
 def publish_text(
     recipe: str,
     data: Sequence[str],

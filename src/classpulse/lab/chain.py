@@ -15,7 +15,9 @@ from classpulse.lab.classic.recipe import ClassicRecipe
 from classpulse.lab.ensemble.recipe import EnsembleRecipe
 from classpulse.lab.recipe import Recipe
 from classpulse.lab.recipe_file import recipe_names
+from classpulse.lab.text import soup as text_soup
 from classpulse.lab.text.recipe import TextRecipe, is_baseline
+from classpulse.lab.train import soup
 from classpulse.runtime.model import shipped_models
 
 ARTEFACT = "artefact"  # folder of a run's artefact, inside the run's
@@ -149,19 +151,21 @@ def _commands(recipe: AnyRecipe, given: Given, *, publish: bool) -> Iterator[Com
         whole = run
         if seeds := _further_seeds(recipe):
             runs = {seed: given.run(f"{name}-{seed}") for seed in seeds}
+            key = text_soup.SEED if isinstance(recipe, TextRecipe) else soup.SEED
             for seed, one in runs.items():
-                of_it = ("--set", f"schedule.seed={seed}", "--run", str(one), "--resume")
+                of_it = ("--set", f"{key}={seed}", "--run", str(one), "--resume")
                 yield ("train", *words, *of_it)
             whole = given.run(f"{name}-mean")
             averaged = map(str, (run, *runs.values()))
-            yield ("average", name, *averaged, *words[1:], "--out", str(whole))
+            learned = (*data, *votes) if of_faces else ()  # for their batch-norm statistics
+            yield ("average", name, *averaged, *learned, *changes, "--out", str(whole))
         if publish and not (isinstance(recipe, TextRecipe) and is_baseline(recipe)):
             yield ("publish", *words, "--run", str(whole), *out)
 
 
 def _further_seeds(recipe: AnyRecipe) -> tuple[int, ...]:
     """Of runs that are averaged with the recipe's own."""
-    return recipe.averaging.seeds if isinstance(recipe, Recipe) else ()
+    return recipe.averaging.seeds if isinstance(recipe, Recipe | TextRecipe) else ()
 
 
 def _changes(recipe: AnyRecipe, given: Given) -> Iterator[str]:

@@ -40,6 +40,7 @@ from classpulse.lab.text.states import RULE, fit_state_thresholds, state_ece, st
 from classpulse.lab.text.vocabulary import read_vocabulary
 from classpulse.lab.train.checkpoint import load_weights
 from classpulse.lab.train.folder import RESOLVED, find_best
+from classpulse.lab.train.soup import describe_members
 from classpulse.runtime.text import OnnxTextModel
 from classpulse.text.gate import known_share, split_words
 
@@ -160,6 +161,7 @@ def _write(
     known = words.decode("utf-8").split()[:COMPARED]
     begun = f", then those of {recipe.start}" if recipe.start else ""
     taught = "" if recipe.teach is None else f"; {recipe.teach.describe()}"
+    taught += describe_members(run)
     batches = [*encoder.batches([*EXAMPLES, " ".join(known)], size=2)]
     temperatures = {head.name: head.temperature for head in heads}
     sha256 = export_text_onnx(

@@ -115,7 +115,9 @@ class TextSchedule:
         label_smoothing: of one-hot targets.
         consistency: weight of what two passes with different dropout differ by
             (`heads.disagreement`); one pass, at half the time, where there is none.
-        seed: of weights, order and dropout.
+        seed: of the split and of new weights, and of order and dropout unless they have one.
+        noise_seed: of order, dropout and hidden tokens: runs that differ in nothing else can be
+            averaged (`text.soup`).
     """
 
     epochs: int = 8
@@ -126,6 +128,7 @@ class TextSchedule:
     label_smoothing: float = 0.1
     consistency: float | None = None
     seed: int = 42
+    noise_seed: int | None = None
 
     def __post_init__(self) -> None:
         check_ranges(
@@ -198,10 +201,6 @@ class TextRecipe:
         if self.precision not in PRECISIONS:
             known = ", ".join(PRECISIONS)
             raise InputError(f"recipe {self.name}: precision '{self.precision}': needs {known}")
-        if self.averaging.seeds:
-            raise InputError(
-                f"recipe {self.name}: averaging.seeds is for faces: runs of texts are not averaged"
-            )
         self.rate.settings.check(self.schedule.epochs)
         check_ranges(teach_unlabelled=(self.teach_unlabelled, 0, 1))
         if self.data.unlabelled and not (self.teach and self.teach_unlabelled):

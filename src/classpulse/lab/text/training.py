@@ -45,16 +45,17 @@ class TextTraining:
 
 
 def begin(model: TextModel, recipe: TextRecipe) -> RunState:
-    """A run before its first epoch, all random states set to the seed."""
+    """A run before its first epoch, all random states set to its `noise_seed`, or to its seed."""
     plan = recipe.schedule
-    torch.manual_seed(plan.seed)
+    seed = plan.seed if plan.noise_seed is None else plan.noise_seed
+    torch.manual_seed(seed)
     return RunState(
         model,
         recipe.optimizer.settings.build(text_groups(model, recipe)),
         recipe.rate.settings.start(plan.epochs),
         WeightAverage(recipe.averaging, model),
         EarlyStopping(recipe.stopping),
-        torch.Generator().manual_seed(plan.seed),
+        torch.Generator().manual_seed(seed),
     )
 
 

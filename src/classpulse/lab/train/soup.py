@@ -25,7 +25,7 @@ from classpulse.lab.train.logs import LOG, read_log
 from classpulse.lab.train.run import build_network, prepare_images, self_contained
 
 MEMBERS = "members.json"  # of the folder of a mean: whose it is
-OWN = frozenset({"schedule.seed"})  # what the runs may differ in
+SEED = "schedule.seed"  # what runs of faces may differ in
 PICTURES, BATCH = 4096, 64  # of Training without changes, for the statistics
 
 
@@ -39,34 +39,82 @@ def average_runs(recipe: Recipe, runs: Sequence[Path], train: FaceSet, *, out: P
         train: the pictures they learned from, for the batch-norm statistics.
 
     Raises:
-        InputError: fewer than two runs, one has no best weights or is of another recipe, the
-            recipe begins with random weights, or `out` is a run already.
+        InputError: the recipe begins with random weights, or as `check_members`.
         OutputError: a file cannot be written.
     """
-    table, seeds = recipe_table(recipe), [_seed_of(run, recipe) for run in runs]
+    table = recipe_table(recipe)
+    seeds = check_members(table, runs, seed=SEED, out=out)
+    if recipe.start is None:
+        raise InputError(apart(recipe.name))
+    network = build_network(self_contained(recipe))
+    network.load_state_dict(mean_state(best_states(runs, recipe.name)))
+    rows = np.random.default_rng(0).permutation(len(train))[:PICTURES]
+    update_norms(network, prepare_images(train.images[rows], recipe.input).split(BATCH))
+    save_mean(network.state_dict(), out, table=table, seeds=seeds, first=runs[0])
+
+
+def check_members(
+    table: Mapping[str, Any], runs: Sequence[Path], *, seed: str, out: Path
+) -> list[int]:
+    """The seeds of runs that may be averaged.
+
+    Args:
+        table: their recipe as plain values.
+        seed: the key, as ``schedule.seed``, of which each run has its own value.
+        out: where the mean is to be written.
+
+    Raises:
+        InputError: fewer than two runs, two with one seed, one of another recipe, or `out` is a run
+            already.
+    """
+    name = table["name"]
+    seeds = [_seed_of(run, table, seed) for run in runs]
     if len(runs) < 2 or len(set(seeds)) < len(seeds):
         raise InputError(
-            f"a mean needs two or more runs of {recipe.name} with seeds of their own, not those of "
-            f"{', '.join(map(str, seeds)) or 'none'}: classpulse train {recipe.name} --set "
-            "schedule.seed=N --run DIR"
-        )
-    if recipe.start is None:
-        raise InputError(
-            f"runs of {recipe.name} begin with random weights of their own, and the mean of such "
-            "is no network: put their artefacts together with classpulse combine"
+            f"a mean needs two or more runs of {name} with seeds of their own, not those of "
+            f"{', '.join(map(str, seeds)) or 'none'}: classpulse train {name} --set "
+            f"{seed}=N --run DIR"
         )
     if (out / CHECKPOINT).exists():
         raise InputError(f"{out} is a run itself: give another --out")
-    states = [load_state(find_best(run, recipe.name)) for run in runs]
-    network = build_network(self_contained(recipe))
-    network.load_state_dict(mean_state(states))
-    rows = np.random.default_rng(0).permutation(len(train))[:PICTURES]
-    update_norms(network, prepare_images(train.images[rows], recipe.input).split(BATCH))
+    return seeds
+
+
+def apart(name: str) -> str:
+    """Why runs that began with different weights are refused."""
+    return (
+        f"runs of {name} begin with random weights of their own, and the mean of such is no "
+        "network: put their artefacts together with classpulse combine"
+    )
+
+
+def best_states(runs: Sequence[Path], name: str) -> list[Mapping[str, Tensor]]:
+    """The best weights of each run of the recipe with this name.
+
+    Raises:
+        InputError: one has none.
+    """
+    return [load_state(find_best(run, name)) for run in runs]
+
+
+def save_mean(
+    state: Mapping[str, Any],
+    out: Path,
+    *,
+    table: Mapping[str, Any],
+    seeds: Sequence[int],
+    first: Path,
+) -> None:
+    """Write the folder of a run with these weights, and with the log of its first member.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
     make_folder(out)
     save_text(json.dumps(table, indent=2), out / RESOLVED)
-    save_text("".join(json.dumps(row) + "\n" for row in read_log(runs[0] / LOG)), out / LOG)
-    save_text(json.dumps({"seeds": seeds}), out / MEMBERS)
-    save_state(network.state_dict(), out / BEST)
+    save_text("".join(json.dumps(row) + "\n" for row in read_log(first / LOG)), out / LOG)
+    save_text(json.dumps({"seeds": list(seeds)}), out / MEMBERS)
+    save_state(state, out / BEST)
 
 
 def mean_state(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -88,21 +136,23 @@ def describe_members(run: Path) -> str:
     return f"; mean of the weights of {len(seeds)} runs, seeds {', '.join(map(str, seeds))}"
 
 
-def _seed_of(run: Path, recipe: Recipe) -> int:
+def _seed_of(run: Path, table: Mapping[str, Any], key: str) -> int:
     """Of a run, once it is known to be of the recipe."""
+    part, _, last = key.partition(".")
     try:
         found: dict[str, Any] = json.loads((run / RESOLVED).read_text(encoding="utf-8"))
-        seed = int(found["schedule"]["seed"])
+        given = found[part]
+        seed = int(given["seed"] if given[last] is None else given[last])
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(
-            f"{run / RESOLVED} cannot be read: {run} is no run of {recipe.name}; give folders that "
-            "classpulse train wrote"
+            f"{run / RESOLVED} cannot be read: {run} is no run of {table['name']}; give folders "
+            "that classpulse train wrote"
         ) from None
-    now = json.loads(json.dumps(recipe_table(recipe)))
-    changed = sorted({*changed_keys(found, now)} - OWN)
+    now = json.loads(json.dumps(table))
+    changed = sorted({*changed_keys(found, now)} - {key})
     if changed:
         raise InputError(
-            f"{run} is of another recipe than {recipe.name} ({', '.join(changed)}): give the same "
-            "--set as for its training"
+            f"{run} is of another recipe than {table['name']} ({', '.join(changed)}): give the "
+            "same --set as for its training"
         )
     return seed
