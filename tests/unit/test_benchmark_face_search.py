@@ -112,7 +112,7 @@ def test_later_variants_begin_with_one_network(tmp_path: Path) -> None:
     changes = face_search.VARIANTS["labels"]["nothing changed"]
     recipe = replace(load_recipe("face-base", changes=changes), start=str(run))
     assert "begun" in build_network(recipe).origin
-    assert face_search.read_results(tmp_path) == {}  # it is no variant
+    assert face_search.read_results() == {}  # it is no variant
 
 
 def test_an_unknown_variant_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
