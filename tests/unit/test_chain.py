@@ -63,6 +63,8 @@ def test_shipped_teachers_and_members_are_taken_as_they_are() -> None:
     assert only[0] == "combine" and {"face-base", "face-flagship"} < set(only)
     lite = planned("face-lite", FACES)
     assert "train face-base" not in heads(lite)
+    [training] = [command for command in lite if command[:2] == ("train", "face-lite")]
+    assert 'start="runs/face-flagship-mean"' in training  # not one of the runs it is the mean of
 
 
 def test_from_scratch_makes_what_is_shipped_too() -> None:

@@ -148,19 +148,23 @@ def _commands(recipe: AnyRecipe, given: Given, *, publish: bool) -> Iterator[Com
     else:
         words = (name, *data, *votes, *changes)
         yield ("train", *words, "--run", str(run), "--resume")
-        whole = run
+        whole = _whole(recipe, given)
         if seeds := _further_seeds(recipe):
             runs = {seed: given.run(f"{name}-{seed}") for seed in seeds}
             key = text_soup.SEED if isinstance(recipe, TextRecipe) else soup.SEED
             for seed, one in runs.items():
                 of_it = ("--set", f"{key}={seed}", "--run", str(one), "--resume")
                 yield ("train", *words, *of_it)
-            whole = given.run(f"{name}-mean")
             averaged = map(str, (run, *runs.values()))
             learned = (*data, *votes) if of_faces else ()  # for their batch-norm statistics
             yield ("average", name, *averaged, *learned, *changes, "--out", str(whole))
         if publish and not (isinstance(recipe, TextRecipe) and is_baseline(recipe)):
             yield ("publish", *words, "--run", str(whole), *out)
+
+
+def _whole(recipe: AnyRecipe, given: Given) -> Path:
+    """The folder of the run that counts: the recipe's own, or the mean of it and of others."""
+    return given.run(f"{recipe.name}-mean" if _further_seeds(recipe) else recipe.name)
 
 
 def _further_seeds(recipe: AnyRecipe) -> tuple[int, ...]:
@@ -172,7 +176,7 @@ def _changes(recipe: AnyRecipe, given: Given) -> Iterator[str]:
     """The user's, and where the runs and teachers of the recipe stand in this chain."""
     yield from given.changes.get(recipe.name, ())
     for start in _by_run(recipe):
-        yield f"start={json.dumps(str(given.run(start)))}"
+        yield f"start={json.dumps(str(_whole(open_recipe(start), given)))}"
     teach = getattr(recipe, "teach", None)
     if teach is not None:
         yield f"teach.teachers={json.dumps([given.artefact(one) for one in teach.teachers])}"
