@@ -30,16 +30,16 @@ from classpulse.lab.export import (
     save_artefact,
 )
 from classpulse.lab.judge import calibration_metrics, judge_parts, judge_rounding
-from classpulse.lab.models.base import FaceModel
+from classpulse.lab.models.base import RANDOM, FaceModel
 from classpulse.lab.quantize import CALIBRATION
 from classpulse.lab.recipe import Recipe, load_recipe
 from classpulse.lab.recipe_file import recipe_names
 from classpulse.lab.train.checkpoint import load_weights
 from classpulse.lab.train.folder import RESOLVED, find_best
 from classpulse.lab.train.logs import LOG, read_log
+from classpulse.lab.train.origin import INITIAL, describe_start
 from classpulse.lab.train.run import (
     build_network,
-    describe_start,
     predict_logits,
     prepare_all,
     prepare_images,
@@ -62,6 +62,9 @@ LIMITS = (
     "Must not be used to grade, rank or discipline anyone; prohibited in EU schools and "
     "workplaces (Regulation (EU) 2024/1689, Art. 5(1)(f)).",
 )
+
+LICENCE = "Apache-2.0 (our weights); rights to the FER2013 pictures are unresolved"
+BEGUN = "what they began with has licences of its own, see what it was trained on"
 
 
 def publish(
@@ -232,8 +235,8 @@ def _card(
         heads=heads,
         gate=OPEN_GATE,
         metrics=(),
-        trained_on=f"{learned}; initial weights: {network.origin}{views}",
-        licence="Apache-2.0 (our weights); rights to the FER2013 pictures are unresolved",
+        trained_on=f"{learned}; {INITIAL}{network.origin}{views}",
+        licence=LICENCE if network.origin == RANDOM else f"{LICENCE}; {BEGUN}",
         limits=LIMITS,
         recipe=recipe.name,
         commit=source_commit(),

@@ -18,7 +18,7 @@ from classpulse.lab.models.adopted import AdoptedNorm
 from classpulse.lab.models.base import FaceModel, check_rates, check_sizes
 from classpulse.lab.models.files import describe_file
 from classpulse.lab.models.low_rank import check_ranks, pointwise
-from classpulse.lab.models.tfjs_file import find_weights, read_tfjs
+from classpulse.lab.models.tfjs_file import CREDIT, PACKAGE, find_weights, read_tfjs
 
 MEAN, STD = 0.508, 0.255  # of our grey pixels in [0, 1], see the recipes' `[input]`
 COLOR_MEANS = (103.939, 116.779, 123.68)  # of 0..255, that the trained network had taken off
@@ -143,7 +143,8 @@ def build_mobilenet(
     if settings.weights:
         path = find_weights(settings.weights)
         _fill(model, read_tfjs(path), source=path.name)
-        model.origin = describe_file(path.with_suffix(".bin"))
+        credit = f"{CREDIT}, " if settings.weights == PACKAGE else ""
+        model.origin = credit + describe_file(path.with_suffix(".bin"))
     return model
 
 

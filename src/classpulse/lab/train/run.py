@@ -21,7 +21,6 @@ from classpulse.lab.data.faces import FaceSet
 from classpulse.lab.data.group_balance import balance_groups
 from classpulse.lab.evaluate.resample import accuracy_of, count_confusion, macro_f1_of
 from classpulse.lab.models.base import FaceModel
-from classpulse.lab.models.files import describe_file
 from classpulse.lab.models.low_rank import factorized
 from classpulse.lab.models.registry import build_model
 from classpulse.lab.models.restore import load_artefact, take_trunk
@@ -55,6 +54,7 @@ from classpulse.lab.train.logs import (
 )
 from classpulse.lab.train.loop import OnTrainStep, Training, Validate, fit
 from classpulse.lab.train.losses import multi_head_loss
+from classpulse.lab.train.origin import describe_start
 from classpulse.lab.train.parallel.scheme import follow_group, open_scheme
 from classpulse.lab.train.parallel.settings import Parallel, own_rank
 from classpulse.lab.train.sources import FaceParts, load_parts
@@ -327,14 +327,6 @@ def _begin_with(model: FaceModel, start: str) -> None:
     else:
         load_weights(model, Path(start) / BEST, take=partial(take_trunk, model))
     model.origin = describe_start(start)
-
-
-def describe_start(start: str) -> str:
-    """What a network began with, for its card: the run or artefact, and the hash of its file."""
-    if is_artefact(start):
-        folder = find_model(start)
-        return f"artefact {folder.name}, {describe_file(folder / 'model.onnx')}"
-    return f"run {Path(start).name}, {describe_file(Path(start) / BEST)}"
 
 
 def self_contained(recipe: Recipe) -> Recipe:
