@@ -86,7 +86,7 @@ def _batches(found: Found) -> str:
     text = (
         "Faces a second, from the pictures to the scores. A peer reads one face after the other; "
         "with two threads it is two copies that share out the batch. Shipped graphs read each face "
-        "and its mirror image, peers only the face."
+        "and its mirror image, `face-flagship` at three places, peers only the face."
     )
     return f"### Batches\n\n{_fill(text)}\n\n{table(' | '.join(head), rows())}"
 

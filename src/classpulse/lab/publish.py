@@ -15,11 +15,13 @@ from classpulse.lab.commit import source_commit
 from classpulse.lab.data.faces import FaceSet, repeated_in
 from classpulse.lab.evaluate.calibration import (
     PLAIN,
+    Calibration,
     Fitted,
     calibration_of,
     fit_calibration,
 )
 from classpulse.lab.evaluate.gate import fit_gate
+from classpulse.lab.evaluate.predictors import predict_heads
 from classpulse.lab.export import (
     OPEN_GATE,
     build_heads,
@@ -101,25 +103,35 @@ def publish(
     faces = prepare_all(parts.valid, recipe.input)
     logits = predict_logits(network, faces, flip=recipe.flip, shifts=recipe.shifts)
     probs = {head: torch.softmax(values, dim=1).numpy() for head, values in logits.items()}
-    fitted, calibrated = _calibrate(probs, parts.valid)
-    calibrations = {head: one.calibration for head, one in fitted.items()}
-    pictures = draw_pictures(parts.train, recipe) if recipe.precision == "int8" else None
+    in_integers = recipe.precision == "int8"
+    pictures = draw_pictures(parts.train, recipe) if in_integers else None
+    learned = _learned(recipe, parts, run)
     with new_artefact(out) as aside:
-        path = aside / "model.onnx"
-        sha256 = export_onnx(network, recipe, calibrations, path, pictures=pictures)
-        heads = build_heads(calibrations)
-        card = _card(recipe, network, heads, sha256, learned=_learned(recipe, parts, run))
-        save_artefact(aside, card)
-        model = OnnxModel(str(aside), threads=2)
-        if recipe.precision == "int8":
-            first = heads[0].name
+
+        def export(calibrations: Mapping[str, Calibration]) -> tuple[ModelCard, OnnxModel]:
+            path = aside / "model.onnx"
+            sha256 = export_onnx(network, recipe, calibrations, path, pictures=pictures)
+            card = _card(recipe, network, build_heads(calibrations), sha256, learned=learned)
+            save_artefact(aside, card)
+            return card, OnnxModel(str(aside), threads=2)
+
+        answers = probs
+        if in_integers:  # what is calibrated and measured is what ships
+            _, plain = export(dict.fromkeys(recipe.heads, PLAIN))
+            found = predict_heads(plain, parts.valid.images)
+            answers = {head: scores.probs for head, scores in found.items()}
+        fitted, calibrated = _calibrate(answers, parts.valid)
+        calibrations = {head: one.calibration for head, one in fitted.items()}
+        card, model = export(calibrations)
+        if in_integers:
+            first = card.heads[0].name
             exact = calibrations[first].apply(probs[first])
             calibrated += judge_rounding(model, exact, parts.valid)
-        found, curves = fit_gate(model, parts.valid) if gate else (OPEN_GATE, {})
+        limits_of_gate, curves = fit_gate(model, parts.valid) if gate else (OPEN_GATE, {})
         seen = _seen(recipe, parts, paths, votes)
         metrics = (*judge_parts(model, seen), *calibrated)
         limits = _limits(seen, apart=recipe.data.dedup)
-        card = dataclasses.replace(card, gate=found, metrics=metrics, limits=limits)
+        card = dataclasses.replace(card, gate=limits_of_gate, metrics=metrics, limits=limits)
         save_artefact(aside, card)
     losses = {head: dict(one.losses) for head, one in fitted.items()}
     return card, {**curves, "calibration": losses, "log": read_log(run / LOG)}
@@ -265,7 +277,7 @@ def _learned(recipe: Recipe, parts: FaceParts, run: Path) -> str:
     return (
         f"{train.name} ({len(train):,} pictures that are not blank){votes}{taught}{grouped}"
         f"{describe_members(run)}; "
-        f"epoch, calibration and gate chosen on {valid.name}"
+        f"epoch, calibration{', places' if recipe.shifts else ''} and gate chosen on {valid.name}"
     )
 
 

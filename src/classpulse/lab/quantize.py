@@ -4,7 +4,7 @@ Static quantization with one scale per filter (Jacob et al. 2018), written as Qu
 DequantizeLinear nodes, which onnxruntime fuses into integer kernels. Rounded filters answer a
 little too much or too little on average; their biases take that back (Nagel et al. 2019, "Data-Free
 Quantization through Weight Equalization and Bias Correction", section 4.2, with means measured on
-pictures): the flagship loses .0 instead of 1.4 points (LOG 2026-11-30).
+pictures): the flagship at one place of the face loses .0 instead of 1.4 points (LOG 2026-11-30).
 """
 
 import logging
