@@ -16,7 +16,7 @@ from classpulse.core.card import Head, Metric, ModelCard, load_card
 from classpulse.core.defaults import MODEL
 from classpulse.lab.data.fer2013 import load_fer2013
 from classpulse.lab.evaluate.command import describe_evaluation, run_evaluation
-from classpulse.lab.evaluate.gate import BOX_SHARE, KEEP, SAMPLE, SELECTIVE, find_bad_turns
+from classpulse.lab.evaluate.gate import BOX_SHARE, GAINS, KEEP, SAMPLE, SELECTIVE, find_bad_turns
 from classpulse.lab.terminal import step_bar
 from classpulse.runtime.model import find_model
 
@@ -129,7 +129,10 @@ def _limits(card: ModelCard, curves: dict[str, Any]) -> list[tuple[str, str, str
     """Every limit of the gate, and whether it was fitted."""
     gate, floor = card.gate, KEEP * _accuracy(card)
     falls = f"where accuracy on the first {SAMPLE:,} pictures of PublicTest falls below {KEEP:.0%}"
-    light = f"{falls} of its full value, times of exposure"
+    light = (
+        f"where accuracy on the first {SAMPLE:,} pictures of PublicTest with {len(GAINS)} exposures"
+        f", in bins of what the gate measures, is below {KEEP:.0%} of its full value beyond chance"
+    )
     sure = f"where the answers that are left are right {SELECTIVE:.0%} of the time on PublicTest"
     box = f"{falls} of its full value, pixels of the crop; the box is {BOX_SHARE:g} of its side"
     turn = "fitted, see below" if _bad_turns(card, curves["turn"]) else "constant, not fitted"

@@ -39,11 +39,13 @@ def curves(**changed: list[Row]) -> dict[str, list[Row]]:
             {"at": 2.0, "accuracy": 0.4, "sharpness": 0.01},
         ],
         "light": [
-            {"at": 0.2, "accuracy": 0.6, "light": 0.08},
-            {"at": 0.4, "accuracy": 0.66, "light": 0.16},
-            {"at": 1.0, "accuracy": 0.7, "light": 0.39},
-            {"at": 1.5, "accuracy": 0.64, "light": 0.65},
-            {"at": 2.0, "accuracy": 0.55, "light": 0.78},
+            {"at": 0.05, "accuracy": 0.4, "n": 900.0, "unchanged": 0.0},
+            {"at": 0.1, "accuracy": 0.62, "n": 900.0, "unchanged": 9.0},  # below it by chance
+            {"at": 0.35, "accuracy": 0.7, "n": 900.0, "unchanged": 400.0},
+            {"at": 0.4, "accuracy": 0.7, "n": 900.0, "unchanged": 500.0},
+            {"at": 0.65, "accuracy": 0.64, "n": 900.0, "unchanged": 90.0},
+            {"at": 0.7, "accuracy": 0.5, "n": 900.0, "unchanged": 0.0},
+            {"at": 0.75, "accuracy": 0.7, "n": 40.0, "unchanged": 1.0},  # beyond what is read
         ],
         "turn": [{"at": 0.2, "accuracy": 0.73, "n": 2000.0}],
         "confidence": [
@@ -64,7 +66,7 @@ def turned(accuracy: float, n: float) -> list[Row]:
 def test_each_limit_is_where_accuracy_falls_below_the_floor() -> None:
     found = read_gate(curves(), accuracy=0.7)
     assert (found.min_face_px, found.min_sharpness, found.min_confidence) == (18.7, 0.07, 0.5)
-    assert (found.min_light, found.max_light) == (0.16, 0.65)
+    assert (found.min_light, found.max_light) == (0.1, 0.7)
 
 
 def test_light_that_is_never_enough_limits_nothing() -> None:
@@ -109,17 +111,16 @@ def test_limits_of_light_are_added_and_the_others_kept() -> None:
     model: Any = afraid_of(0.15, 0.7)
     found, rows = fit_light(model, grey_faces())
     assert replace(found, min_light=0.0, max_light=1.0) == GATE
-    assert [row["at"] for row in rows] == list(gate.GAINS)
+    assert sum(row["n"] for row in rows) == 100 * len(gate.GAINS)
     right = {row["at"]: row["accuracy"] for row in rows}
-    assert right[0.3] == 0.0 and right[0.4] == right[1.5] == 1.0 and right[1.75] == 0.0
-    by_gain = {row["at"]: row["light"] for row in rows}
-    assert (found.min_light, found.max_light) == (by_gain[0.4], by_gain[1.5])
+    assert right[0.0] == right[0.4] == 0.0 and right[0.1] == right[0.35] == 1.0
+    assert (found.min_light, found.max_light) == (0.1, 0.4)
 
 
 def test_more_and_less_light_than_was_tried_is_refused_too() -> None:
     model: Any = afraid_of(0.0, 1.1)
     found, rows = fit_light(model, grey_faces())
-    assert (found.min_light, found.max_light) == (rows[0]["light"], rows[-1]["light"])
+    assert (found.min_light, found.max_light) == (rows[0]["at"], rows[-1]["at"] + gate.STEP)
 
 
 # --- what the model's page says ------------------------------------------------------------------
@@ -139,8 +140,8 @@ def test_the_page_says_when_the_limit_of_turn_is_no_measured_one() -> None:
 
 def test_the_page_has_the_limits_of_light_and_their_curve() -> None:
     text = gate_text({})
-    assert "its light below 0.16 or above 0.65" in text
-    assert "**light**\n\n| at | accuracy | light |" in text and "| 0.2 | 0.6 | 0.08 |" in text
+    assert "its light below 0.1 or above 0.7" in text
+    assert "**light**\n\n| at | accuracy | n | unchanged |" in text
 
 
 def test_the_page_of_a_gate_without_light_names_none() -> None:

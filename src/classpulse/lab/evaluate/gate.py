@@ -2,11 +2,13 @@
 
 Each limit is the point at which accuracy on a validation set falls below `KEEP` of its full value
 when faces get smaller, blurrier, darker, brighter or more turned, and the confidence at which the
-answers that are left are right `SELECTIVE` of the time.
+answers that are left are right `SELECTIVE` of the time. Light and turn are judged by what the gate
+measures in a picture, whatever made it so: a face in front of a window is not an overexposed one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import takewhile
 
 import cv2
 import numpy as np
@@ -29,6 +31,7 @@ SIZES = (10, 12, 14, 16, 18, 20, 24, 28, 32, 40)  # pixels of the 48-pixel crop
 BLURS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0)  # sigma in pixels of the 48-pixel crop
 GAINS = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)  # exposure, times
 TURNS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+STEP = 0.05  # width of a bin of light
 BOX_SHARE = 0.78  # shorter side of a face box over the side of a FER2013 crop, LOG 2026-11-22
 PROFILE = 0.9
 FEWEST = 40  # pictures in a bin whose accuracy is believed
@@ -55,7 +58,7 @@ def fit_gate(model: OnnxModel, faces: FaceSet) -> tuple[QualityGate, dict[str, l
     curves = {
         "size": _degraded(model, faces, truth, SIZES, shrink_face, measure="sharpness"),
         "blur": _degraded(model, faces, truth, BLURS, blur, measure="sharpness"),
-        "light": _degraded(model, faces, truth, GAINS, change_light, measure="light"),
+        "light": _by_light(model, faces, truth),
         "turn": _by_turn(faces, right),
         "confidence": _by_confidence(scores, right),
     }
@@ -73,7 +76,7 @@ def fit_light(model: OnnxModel, faces: FaceSet) -> tuple[QualityGate, list[Row]]
     """
     faces, truth = _labeled(model, faces)
     accuracy = float((_first(predict_heads(model, faces.images)).top == truth).mean())
-    rows = _degraded(model, faces, truth, GAINS, change_light, measure="light")
+    rows = _by_light(model, faces, truth)
     darkest, brightest = _read_light(rows, floor=KEEP * accuracy)
     return replace(model.card.gate, min_light=darkest, max_light=brightest), rows
 
@@ -81,8 +84,8 @@ def fit_light(model: OnnxModel, faces: FaceSet) -> tuple[QualityGate, list[Row]]
 def read_gate(curves: dict[str, list[Row]], *, accuracy: float) -> QualityGate:
     """Read the gate off its curves.
 
-    A turn counts as bad where accuracy is below the floor beyond chance (95 %), and in any case
-    from `PROFILE` on, where the nose hides an eye and the landmarks cannot frame the face.
+    A turn or a light counts as bad where accuracy is below the floor beyond chance (95 %); a turn
+    in any case from `PROFILE` on, where the nose hides an eye and landmarks cannot frame the face.
 
     Args:
         curves: as `fit_gate` returns them.
@@ -114,11 +117,17 @@ def find_bad_turns(rows: Sequence[Row], *, accuracy: float) -> list[float]:
 
 
 def _read_light(rows: Sequence[Row], *, floor: float) -> tuple[float, float]:
-    """Least and most light at which accuracy is still above the floor; 0 and 1 if it never is."""
-    good = [row for row in rows if row["accuracy"] >= floor]
-    darkest = min((row["light"] for row in good if row["at"] <= 1), default=0.0)
-    brightest = max((row["light"] for row in good if row["at"] >= 1), default=1.0)
-    return darkest, brightest
+    """How far accuracy holds from the light of most unchanged pictures on, to both sides.
+
+    What is darker or brighter than all that was tried is refused too; 0 and 1 refuse nothing, where
+    not even usual light is enough.
+    """
+    usual = max(range(len(rows)), key=lambda i: rows[i]["unchanged"])
+    sides = (rows[usual::-1], rows[usual:])
+    dark, bright = (list(takewhile(lambda row: _upper(row) >= floor, side)) for side in sides)
+    if not dark:
+        return 0.0, 1.0
+    return dark[-1]["at"], round(min(bright[-1]["at"] + STEP, 1.0), 2)
 
 
 def _labeled(model: OnnxModel, faces: FaceSet) -> tuple[FaceSet, NDArray[np.int64]]:
@@ -151,6 +160,29 @@ def _degraded(
         median = float(np.median([MEASURES[measure](image) for image in images]))
         share = round(float(right.mean()), 4)
         rows.append({"at": at, "accuracy": share, measure: round(median, 4)})
+    return rows
+
+
+def _by_light(model: OnnxModel, faces: FaceSet, truth: NDArray[np.int64]) -> list[Row]:
+    """Accuracy in bins of light, over the first pictures with every exposure.
+
+    `n` pictures are in a bin, `unchanged` of them with the exposure that they have.
+    """
+    some, wanted = faces.images[:SAMPLE], truth[:SAMPLE]
+    right, found = [], []
+    for at in GAINS:
+        images = np.stack([change_light(image, at) for image in some])
+        right.append(_first(predict_heads(model, images)).top == wanted)
+        found.append([light(image) for image in images])
+    answers, lights = np.concatenate(right), np.concatenate(found)
+    plain = np.repeat(np.array(GAINS) == 1, len(some))
+    rows: list[Row] = []
+    for low in np.arange(0, 1, STEP):
+        inside = (lights >= low) & ((lights < low + STEP) | (low + STEP > 1 - STEP / 2))
+        if inside.sum() >= FEWEST:
+            share = round(float(answers[inside].mean()), 4)
+            row = {"at": round(float(low), 2), "accuracy": share, "n": float(inside.sum())}
+            rows.append(row | {"unchanged": float((inside & plain).sum())})
     return rows
 
 
