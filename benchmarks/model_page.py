@@ -105,7 +105,7 @@ def _metric_row(m: Any) -> str:
 
 def _gate(card: ModelCard, curves: dict[str, Any]) -> list[str]:
     gate = card.gate
-    names = [n for n in ("size", "blur", "light", "turn", "confidence") if n in curves]
+    names = [n for n in ("size", "blur", "light", "turn", "confidence") if curves.get(n)]
     return [
         "## Quality gate",
         "",

@@ -70,6 +70,8 @@ def test_each_limit_is_where_accuracy_falls_below_the_floor() -> None:
 
 
 def test_light_that_is_never_enough_limits_nothing() -> None:
+    few = read_gate(curves(light=[]), accuracy=0.7)
+    assert (few.min_light, few.max_light) == (0.0, 1.0)
     rows = [row | {"accuracy": 0.1} for row in curves()["light"]]
     found = read_gate(curves(light=rows), accuracy=0.7)
     assert (found.min_light, found.max_light) == (0.0, 1.0)

@@ -120,8 +120,10 @@ def _read_light(rows: Sequence[Row], *, floor: float) -> tuple[float, float]:
     """How far accuracy holds from the light of most unchanged pictures on, to both sides.
 
     What is darker or brighter than all that was tried is refused too; 0 and 1 refuse nothing, where
-    not even usual light is enough.
+    not even usual light is enough, or no bin has pictures enough to be believed.
     """
+    if not rows:
+        return 0.0, 1.0
     usual = max(range(len(rows)), key=lambda i: rows[i]["unchanged"])
     sides = (rows[usual::-1], rows[usual:])
     dark, bright = (list(takewhile(lambda row: _upper(row) >= floor, side)) for side in sides)
