@@ -6,7 +6,7 @@ answers that are left are right `SELECTIVE` of the time. Light and turn are judg
 measures in a picture, whatever made it so: a face in front of a window is not an overexposed one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import takewhile
 
@@ -39,10 +39,6 @@ SAMPLE = 1000  # pictures for the curves of size, blur and light, which take 31 
 
 Row = dict[str, float]
 Change = Callable[[NDArray[np.uint8], float], NDArray[np.uint8]]
-MEASURES: Mapping[str, Callable[[NDArray[np.uint8]], float]] = {
-    "sharpness": sharpness,
-    "light": light,
-}
 
 
 def fit_gate(model: OnnxModel, faces: FaceSet) -> tuple[QualityGate, dict[str, list[Row]]]:
@@ -56,8 +52,8 @@ def fit_gate(model: OnnxModel, faces: FaceSet) -> tuple[QualityGate, dict[str, l
     scores = _first(predict_heads(model, faces.images))
     right = scores.top == truth
     curves = {
-        "size": _degraded(model, faces, truth, SIZES, shrink_face, measure="sharpness"),
-        "blur": _degraded(model, faces, truth, BLURS, blur, measure="sharpness"),
+        "size": _degraded(model, faces, truth, SIZES, shrink_face),
+        "blur": _degraded(model, faces, truth, BLURS, blur),
         "light": _by_light(model, faces, truth),
         "turn": _by_turn(faces, right),
         "confidence": _by_confidence(scores, right),
@@ -150,18 +146,16 @@ def _degraded(
     truth: NDArray[np.int64],
     steps: Sequence[float],
     change: Change,
-    *,
-    measure: str,
 ) -> list[Row]:
-    """Accuracy on the first pictures at every step, and the median of the measure."""
+    """Accuracy on the first pictures at every step, and the median of their sharpness."""
     some, wanted = faces.images[:SAMPLE], truth[:SAMPLE]  # FER2013 rows are in no order
     rows: list[Row] = []
     for at in steps:
         images = np.stack([change(image, at) for image in some])
         right = _first(predict_heads(model, images)).top == wanted
-        median = float(np.median([MEASURES[measure](image) for image in images]))
+        median = float(np.median([sharpness(image) for image in images]))
         share = round(float(right.mean()), 4)
-        rows.append({"at": at, "accuracy": share, measure: round(median, 4)})
+        rows.append({"at": at, "accuracy": share, "sharpness": round(median, 4)})
     return rows
 
 
