@@ -275,9 +275,7 @@ def timed(seconds: float, seen: list[int]) -> Callable[..., Trained]:
 
 def judge(network: torch.nn.Module, parts: FaceParts, recipe: Recipe) -> dict[str, Any]:
     """Accuracy with its interval, and macro F1, of every head on PublicTest."""
-    side = recipe.schedule.sides[-1][
-        1
-    ]  # what few epochs learned at one side hardly holds at others
+    _, side = recipe.schedule.sides[-1]  # few epochs at one side hardly teach another
     x = shrink(prepare_all(parts.valid, recipe.input), side)
     logits = predict_logits(network, x, flip=True)
     found: dict[str, Any] = {}

@@ -132,6 +132,22 @@ def test_texts_without_a_label_stand_in_every_epoch() -> None:
         TextRecipe("x", "x.", {"text-5": 1.0}, data=data)
 
 
+def test_further_texts_stand_in_the_order_of_the_heads() -> None:
+    """Not in that of a set, which is another in every process: a run could not go on."""
+    said = ("neutral", "anger", "surprise", "joy")
+    meld = texts_of("meld", MELD_7, [(f"line {i}", name) for i, name in enumerate(said)])
+    none = {
+        head: compose.to_space(meld, space).take(np.arange(0), name=head)
+        for head, space in (("text-5", TEXT_5), ("text-7", TEXT_7))
+    }
+    parts = {head: dict.fromkeys(("train", "valid", "test"), one) for head, one in none.items()}
+    data = TextData(("isear", "meld"), {"text-5": "five", "text-7": "seven"}, {"meld": 0.5})
+    recipe = TextRecipe("x", "x.", {"text-5": 1.0, "text-7": 1.0}, data=data)
+    held = sources.HeldOut(frozenset(), frozenset())
+    rows = sources._train_rows(recipe, {"meld": meld}, parts, held)
+    assert rows.texts == ("line 1", "line 3", "line 0", "line 2")
+
+
 def test_labels_lead_from_every_corpus_to_both_heads() -> None:
     rows = [("what", "surprise"), ("no", "anger"), ("hi", "neutral")]
     meld = texts_of("meld", MELD_7, rows)

@@ -72,7 +72,7 @@ def disagreement(
         The weighted sum over heads of the mean of both Kullback-Leibler divergences, in nats.
     """
     total = torch.zeros(())
-    for head in logits.keys() - MULTI:
+    for head in (one for one in logits if one not in MULTI):
         p, q = (functional.log_softmax(one[head].float(), dim=1) for one in (logits, others))
         both = ((p.exp() - q.exp()) * (p - q)).sum(dim=1) / 2
         total = total + heads[head] * both.mean()

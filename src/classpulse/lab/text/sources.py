@@ -162,7 +162,7 @@ def _train_rows(
         kept = _fresh(parts["train"], held, by_text=how.dedup)
         table.add(kept, head, smoothing=smoothing, weight=1.0, own=True)
     for name, weight in how.extra.items():
-        for head in how.compose.keys() - AUXILIARY:
+        for head in (one for one in how.compose if one not in AUXILIARY):  # in their order
             more = _fresh(to_space(single(corpora, name), HEAD_SPACES[head]), held, by_text=True)
             table.add(more, head, smoothing=smoothing, weight=weight, own=False)
     for name in how.unlabelled:
