@@ -148,11 +148,9 @@ def _degraded(
     change: Change,
 ) -> list[Row]:
     """Accuracy on the first pictures at every step, and the median of their sharpness."""
-    some, wanted = faces.images[:SAMPLE], truth[:SAMPLE]  # FER2013 rows are in no order
     rows: list[Row] = []
     for at in steps:
-        images = np.stack([change(image, at) for image in some])
-        right = _first(predict_heads(model, images)).top == wanted
+        images, right = _changed(model, faces, truth, change, at)
         median = float(np.median([sharpness(image) for image in images]))
         share = round(float(right.mean()), 4)
         rows.append({"at": at, "accuracy": share, "sharpness": round(median, 4)})
@@ -164,14 +162,14 @@ def _by_light(model: OnnxModel, faces: FaceSet, truth: NDArray[np.int64]) -> lis
 
     `n` pictures are in a bin, `unchanged` of them with the exposure that they have.
     """
-    some, wanted = faces.images[:SAMPLE], truth[:SAMPLE]
-    right, found = [], []
+    answered, found, plains = [], [], []
     for at in GAINS:
-        images = np.stack([change_light(image, at) for image in some])
-        right.append(_first(predict_heads(model, images)).top == wanted)
+        images, right = _changed(model, faces, truth, change_light, at)
+        answered.append(right)
         found.append([light(image) for image in images])
-    answers, lights = np.concatenate(right), np.concatenate(found)
-    plain = np.repeat(np.array(GAINS) == 1, len(some))
+        plains.append(np.full(len(images), at == 1))
+    answers, lights = np.concatenate(answered), np.concatenate(found)
+    plain = np.concatenate(plains)
     rows: list[Row] = []
     for low in np.arange(0, 1, STEP):
         inside = (lights >= low) & ((lights < low + STEP) | (low + STEP > 1 - STEP / 2))
@@ -180,6 +178,15 @@ def _by_light(model: OnnxModel, faces: FaceSet, truth: NDArray[np.int64]) -> lis
             row = {"at": round(float(low), 2), "accuracy": share, "n": float(inside.sum())}
             rows.append(row | {"unchanged": float((inside & plain).sum())})
     return rows
+
+
+def _changed(
+    model: OnnxModel, faces: FaceSet, truth: NDArray[np.int64], change: Change, at: float
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """The first pictures after a change, and whether each is still read right."""
+    some = faces.images[:SAMPLE]  # FER2013 rows are in no order
+    images = np.stack([change(image, at) for image in some])
+    return images, _first(predict_heads(model, images)).top == truth[:SAMPLE]
 
 
 def _first(scores: dict[str, Scores]) -> Scores:

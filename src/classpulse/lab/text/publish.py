@@ -40,6 +40,7 @@ from classpulse.lab.text.states import RULE, fit_state_thresholds, state_ece, st
 from classpulse.lab.text.vocabulary import read_vocabulary
 from classpulse.lab.train.checkpoint import load_weights
 from classpulse.lab.train.folder import RESOLVED, find_best
+from classpulse.lab.train.origin import INITIAL
 from classpulse.lab.train.soup import describe_members
 from classpulse.runtime.text import OnnxTextModel
 from classpulse.text.gate import known_share, split_words
@@ -183,7 +184,7 @@ def _write(
         heads=tuple(heads),
         gate=TextGate(MIN_WORDS, 0.0, 0.0, WORDS, hashlib.sha256(words).hexdigest()),
         metrics=(),
-        trained_on=f"{learned}{taught}; initial weights: {network.tokens.origin}{begun}; "
+        trained_on=f"{learned}{taught}; {INITIAL}{network.tokens.origin}{begun}; "
         f"stored as {precision}",
         licence="Apache-2.0 (our weights); of the texts see docs/data.md",
         limits=LIMITS,
