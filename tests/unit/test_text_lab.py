@@ -186,6 +186,26 @@ def test_a_frozen_encoder_neither_learns_nor_drops() -> None:
     assert torch.equal(one, two)
 
 
+def test_a_frozen_encoder_is_asked_about_each_text_once() -> None:
+    model = small("transformer-ngram", tune="none").train()
+    given, more = batch(5, 9), batch(9, 3, 12)
+    ids, mask = torch.from_numpy(given.ids), torch.from_numpy(given.mask)
+    plain = model.tokens(ids, mask) * mask[..., None]
+    model.tokens.remember()
+    asked = []
+    model.tokens.encoder.register_forward_pre_hook(
+        lambda module, given, named: asked.append(len(named["input_ids"])), with_kwargs=True
+    )
+    with torch.inference_mode():  # as validation does; training goes on with what it kept
+        torch.testing.assert_close(model.tokens(ids, mask), plain, atol=1e-6, rtol=0)
+    model(ids, mask)["text-5"].square().sum().backward()
+    model(torch.from_numpy(more.ids), torch.from_numpy(more.mask))
+    assert asked == [2, 2]  # of the further three one text is known
+    tuned = small("transformer-ngram")
+    tuned.tokens.remember()
+    assert not torch.equal(*(tuned.train().tokens(ids, mask) for _ in range(2)))
+
+
 def test_the_head_of_the_thesis_has_its_parameters() -> None:
     counts = {}
     for filters in (64, 128):
@@ -417,6 +437,21 @@ def test_teachers_are_asked_about_variants_where_the_recipe_says_so(
     assert not torch.allclose(plain.targets["text-5"], taught.targets["text-5"])
 
 
+def test_further_rows_keep_their_labels_where_the_recipe_says_so(
+    recipe: TextRecipe, posts: Path, tmp_path: Path
+) -> None:
+    teacher = write_text_artefact(tmp_path / "teacher")
+    changes = [f'teach.teachers=["{teacher}"]', "teach.share=1.0", "teach_further=false"]
+    kept = load_text_recipe(str(tmp_path / "tiny.toml"), changes=changes)
+    rows = load_text_parts(recipe, {"texts": posts}).train
+    rows = dataclasses.replace(rows, own=np.arange(len(rows.texts)) % 2 == 0)
+    targets = build_training(kept, rows, prepare_run(recipe, rows)).targets["text-5"].numpy()
+    told = OnnxTextModel(str(teacher)).predict(rows.texts)["text-5"].probs
+    n = rows.own.sum()  # these stand first
+    assert np.allclose(targets[:n], told[rows.own], atol=1e-6)
+    assert np.allclose(targets[n:], rows.targets["text-5"][~rows.own])
+
+
 def test_two_passes_are_held_together(recipe: TextRecipe, posts: Path, tmp_path: Path) -> None:
     p, q = torch.tensor([[2.0, 0.0], [1.0, 1.0]]), torch.tensor([[0.0, 2.0], [1.0, 1.0]])
     heads = {"text-5": 0.5, "goemotions": 1.0}
@@ -502,6 +537,7 @@ def test_an_auxiliary_head_teaches_and_is_not_published(
     ("change", "message"),
     [
         ("teach_variants=true", "needs teachers in"),
+        ("teach_further=false", "needs teachers in"),
         ("heads.text-9=1.0", "every head needs data"),
         ("heads.goemotions=1.0", "every head needs data"),
         ("encode.clean=soap", "unknown cleaning rule 'soap'"),

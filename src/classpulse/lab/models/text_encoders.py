@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from classpulse.core.errors import InputError, MissingExtraError, ModelError
@@ -84,10 +87,30 @@ class TransformerTokens(TokenSource):
         super().__init__()
         self.encoder = encoder
         self.width, self.origin, self.tuned = width, origin, tuned
+        self._kept: dict[bytes, NDArray[np.float32]] | None = None
+
+    def remember(self) -> None:
+        if not self.tuned:
+            self._kept = {}
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        return self._ask(ids, mask) if self._kept is None else self._recall(ids, mask, self._kept)
+
+    def _ask(self, ids: Tensor, mask: Tensor) -> Tensor:
         answer = self.encoder(input_ids=ids, attention_mask=mask, return_dict=True)
         return answer.last_hidden_state
+
+    def _recall(self, ids: Tensor, mask: Tensor, kept: dict[bytes, NDArray[np.float32]]) -> Tensor:
+        real = mask.numpy() > 0
+        keys = [row[own].tobytes() for row, own in zip(ids.numpy(), real, strict=True)]
+        new = [i for i, key in enumerate(keys) if key not in kept]
+        if new:
+            with torch.no_grad():
+                said = self._ask(ids[new], mask[new]).float().numpy()
+            kept |= {keys[i]: states[real[i]] for i, states in zip(new, said, strict=True)}
+        states = np.zeros((*ids.shape, self.width), dtype=np.float32)
+        states[real] = np.concatenate([kept[key] for key in keys])
+        return torch.from_numpy(states)
 
 
 def build_encoder(settings: EncoderSettings, vocabulary: Vocabulary) -> TransformerTokens:

@@ -70,8 +70,15 @@ def _self_contained(recipe: TextRecipe) -> TextRecipe:
     elif isinstance(settings, VectorSettings):
         settings = dataclasses.replace(settings, vectors=RANDOM)
     network = dataclasses.replace(recipe.network, settings=settings)
-    augment = TextAugment()
     encode = dataclasses.replace(recipe.encode, lemmatize=False)
     return dataclasses.replace(
-        recipe, network=network, augment=augment, encode=encode, teach=None, start=""
+        recipe,
+        network=network,
+        augment=TextAugment(),
+        encode=encode,
+        teach=None,
+        teach_variants=False,
+        teach_further=True,
+        data=dataclasses.replace(recipe.data, unlabelled=()),
+        start="",
     )

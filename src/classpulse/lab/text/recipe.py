@@ -161,6 +161,8 @@ class TextRecipe:
         teach_unlabelled: weight of their answer where a row has no label of a head.
         teach_variants: whether they are asked about each variant of `augment` too, whose words
             may have moved it to another label; else it has the target of its text.
+        teach_further: whether they are asked about the further rows of `data.extra` too; else
+            these keep their own labels alone.
         schedule, averaging, stopping, augment: see there.
         claims: numbers reached with it.
 
@@ -184,6 +186,7 @@ class TextRecipe:
     teach: Teaching | None = None
     teach_unlabelled: float = 0.0
     teach_variants: bool = False
+    teach_further: bool = True
     schedule: TextSchedule = field(default_factory=TextSchedule)
     averaging: Averaging = field(default_factory=Averaging)
     stopping: Stopping = field(default_factory=Stopping)
@@ -205,6 +208,8 @@ class TextRecipe:
         check_ranges(teach_unlabelled=(self.teach_unlabelled, 0, 1))
         if self.data.unlabelled and not (self.teach and self.teach_unlabelled):
             raise InputError("data.unlabelled: needs teachers in [teach] and teach_unlabelled")
+        if not self.teach_further and self.teach is None:
+            raise InputError("teach_further = false: needs teachers in [teach]")
         if self.teach_variants and not (self.teach and self.augment.operations):
             raise InputError(
                 "teach_variants: needs teachers in [teach] and operations in [augment]"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from classpulse.core.errors import InputError
@@ -103,6 +104,8 @@ def train_texts(
     parts = load_text_parts(recipe, paths)
     made = prepare_run(recipe, parts.train)
     model = build_text_model(recipe, made.vocabulary)
+    if not recipe.schedule.word_dropout:
+        model.tokens.remember()
     data = build_training(recipe, parts.train, made, taught=out / TAUGHT)
     validate = build_validation(recipe, parts.valid, made)
     make_folder(out)
@@ -216,9 +219,9 @@ def build_training(
     targets = dict(rows.targets)
     if recipe.teach_variants:
         moved = {head: t[places] for head, t in targets.items()}
-        targets = _teach(recipe, learned, moved, kept=taught)
+        targets = _teach(recipe, learned, moved, rows.own[places], kept=taught)
     else:
-        told = _teach(recipe, rows.texts, targets, kept=taught)
+        told = _teach(recipe, rows.texts, targets, rows.own, kept=taught)
         targets = {head: t[places] for head, t in told.items()}
     return TextTraining(
         encoded=made.encoder.encode(learned),
@@ -230,11 +233,28 @@ def build_training(
 
 
 def _teach(
-    recipe: TextRecipe, texts: Sequence[str], targets: dict[str, Probs], *, kept: Path | None
+    recipe: TextRecipe,
+    texts: Sequence[str],
+    targets: dict[str, Probs],
+    own: NDArray[np.bool_],
+    *,
+    kept: Path | None,
 ) -> dict[str, Probs]:
     if recipe.teach is None:
         return targets
-    return teach(recipe.teach, texts, targets, unlabelled=recipe.teach_unlabelled, kept=kept)
+    asked = np.ones(len(texts), dtype=np.bool_) if recipe.teach_further else own
+    rows: list[int] = np.flatnonzero(asked).tolist()
+    told = teach(
+        recipe.teach,
+        [texts[i] for i in rows],
+        {head: t[rows] for head, t in targets.items()},
+        unlabelled=recipe.teach_unlabelled,
+        kept=kept,
+    )
+    blended = {head: t.copy() for head, t in targets.items()}
+    for head, t in told.items():
+        blended[head][rows] = t
+    return blended
 
 
 def build_validation(recipe: TextRecipe, valid: Mapping[str, AnyTexts], made: Prepared) -> Validate:
