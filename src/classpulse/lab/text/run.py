@@ -264,15 +264,17 @@ def build_validation(recipe: TextRecipe, valid: Mapping[str, AnyTexts], made: Pr
     mean over the heads with one label a text. Of a head with several, accuracy says how often the
     most probable label is one of the text's.
     """
-    encoded = {
-        head: made.encoder.encode(lemmatized(texts.texts, recipe)) for head, texts in valid.items()
-    }
+    every = sorted({text for texts in valid.values() for text in texts.texts})
+    encoded = made.encoder.encode(lemmatized(every, recipe))
+    at = {text: place for place, text in enumerate(every)}
+    places = {head: [at[text] for text in texts.texts] for head, texts in valid.items()}
 
     def validate(model: nn.Module, size: int) -> dict[str, float]:
         scores: dict[str, float] = {}
         loss = 0.0
+        told = predict_logits(model, encoded, pad=made.vocabulary.pad)  # each text once
         for head in recipe.heads:
-            logits = predict_logits(model, encoded[head], pad=made.vocabulary.pad)[head]
+            logits = told[head][places[head]]
             target = truth_of(valid[head])
             scores |= _score_head(head, torch.sigmoid(logits).numpy(), target)
             wanted = {head: torch.from_numpy(target)}
