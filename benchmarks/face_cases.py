@@ -5,14 +5,16 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from face_clip import load_faces, load_pictures
 from face_roofline import count_products, measure_peaks
-from measure import peak_mb, time_calls
+from measure import clock_call, median_times, peak_mb, time_calls
 from numpy.typing import NDArray
 
 from classpulse.core.records import Faces, Frame
@@ -82,28 +84,37 @@ def measure_case(case: Case, folder: Path) -> dict[str, Any]:
 
 def measure_network(case: Case, pictures: Images) -> dict[str, Any]:
     """An artefact: from the pictures to the scores, and the network alone."""
-    from classpulse.lab.evaluate.predictors import predict_heads
-
     model = OnnxModel(case.model, threads=case.threads)
-    prepared = np.stack([prepare(one, model.card.input) for one in pictures])
 
-    def ask(some: Images) -> Any:
-        return predict_heads(model, some)
+    def prepare_all(some: Images) -> NDArray[np.float32]:
+        return np.stack([prepare(one, model.card.input) for one in some])
 
-    found = _rates(case, ask, pictures)
+    def ask(some: Images) -> Any:  # the lab's `predict_heads` would bring scikit-learn's memory
+        return model.predict(prepare_all(some))
+
+    found = _rates(case, partial(clock_call, ask), pictures)
+    prepared = prepare_all(pictures)
     for size in BATCHES:
         batch = np.resize(prepared, (case.rows(size), *prepared.shape[1:]))
         wall, _ = time_calls(model.predict, batch, seconds=case.seconds)
         found[str(size)]["network_per_second"] = len(batch) / wall
-    return {"batches": found, "flops": 2 * count_products(Path(case.model) / "model.onnx")}
+    memory = peak_mb()  # before the graph is read once more
+    flops = 2 * count_products(Path(case.model) / "model.onnx")
+    return {"batches": found, "flops": flops, "peak_mb": memory}
 
 
 def measure_peer(case: Case, pictures: Images) -> dict[str, Any]:
-    """A peer; with several threads one copy in each, which share out the batch."""
-    from classpulse.lab.evaluate.peers import open_peer
+    """A peer; with several threads one copy in each, which share out the batch.
+
+    Of peers in processes of their own it is their time and their memory, without this process.
+    """
+    from classpulse.lab.evaluate.peers import NpmPeer, open_peer
 
     peers = [open_peer(case.model) for _ in range(case.threads)]
-    with ThreadPoolExecutor(case.threads) as pool:
+    elsewhere = [peer for peer in peers if isinstance(peer, NpmPeer)]
+    with ThreadPoolExecutor(case.threads) as pool, ExitStack() as owned:
+        for peer in elsewhere:
+            owned.enter_context(peer)
 
         def ask(some: Images) -> Any:
             if min(case.threads, len(some)) == 1:
@@ -111,15 +122,23 @@ def measure_peer(case: Case, pictures: Images) -> dict[str, Any]:
             parts = np.array_split(some, case.threads)
             return list(pool.map(lambda peer, part: peer.predict(part), peers, parts))
 
-        return {"batches": _rates(case, ask, pictures)}
+        def time_once(some: Images) -> tuple[float, float]:
+            times = clock_call(ask, some)
+            spent = [peer.spent for peer in elsewhere[: len(some)]]
+            return (max(s.wall for s in spent), sum(s.cpu for s in spent)) if spent else times
+
+        batches = _rates(case, time_once, pictures)
+        return {"batches": batches, "peak_mb": sum(peak_mb(p.pid) for p in elsewhere) or peak_mb()}
 
 
-def _rates(case: Case, ask: Callable[[Images], Any], pictures: Images) -> dict[str, Any]:
+def _rates(
+    case: Case, time_once: Callable[[Images], tuple[float, float]], pictures: Images
+) -> dict[str, Any]:
     """Size of the batch -> faces a second, and processor milliseconds a face."""
     found = {}
     for size in BATCHES:
         some = np.resize(pictures, (case.rows(size), *pictures.shape[1:]))
-        wall, spent = time_calls(ask, some, seconds=case.seconds)
+        wall, spent = median_times(partial(time_once, some), seconds=case.seconds)
         rates = {"faces_per_second": len(some) / wall, "cpu_ms": 1e3 * spent / len(some)}
         found[str(size)] = rates
     return found

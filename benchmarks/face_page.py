@@ -71,7 +71,7 @@ def _origin(found: Found) -> str:
 def _batches(found: Found) -> str:
     head = [
         "network", "arithmetic", "threads", *(f"batch {n}" for n in BATCHES),
-        "CPU ms a face, batch 1", f"batch {BATCHES[-1]}",
+        "CPU ms a face, batch 1", f"batch {BATCHES[-1]}", "peak MB",
     ]  # fmt: skip
 
     def rows() -> Rows:
@@ -81,12 +81,17 @@ def _batches(found: Found) -> str:
                 speeds = (f"{sizes[str(n)]['faces_per_second']:.0f}" for n in BATCHES)
                 spent = (_ms(sizes[str(n)]["cpu_ms"]) for n in (BATCHES[0], BATCHES[-1]))
                 arithmetic = found["arithmetic"].get(name, "its own")
-                yield f"`{name}`", arithmetic, threads, *speeds, *spent
+                memory = f"{one['peak_mb']:.0f}" if "peak_mb" in one else "not measured"
+                yield f"`{name}`", arithmetic, threads, *speeds, *spent, memory
 
     text = (
-        "Faces a second, from the pictures to the scores. A peer reads one face after the other; "
-        "with two threads it is two copies that share out the batch. Shipped graphs read each face "
-        "and its mirror image, `face-flagship` at three places, peers only the face."
+        "Faces a second, from the pictures to the scores. `fer`, `facex` and `deepface` read one "
+        "face after the other, other peers the batch at once; with two threads a peer is two "
+        "copies that share out the batch. `@vladmandic/...` are packages of npm, run by tfjs' WASM "
+        "in processes of node: their time is that of network and preparation there, without the "
+        "way of the pictures. Shipped graphs read each face and its mirror image, `face-flagship` "
+        "at three places, peers only the face. *peak MB*: of the process, in which there are "
+        "Python, OpenCV and the measuring, too; of npm that of node alone, both copies together."
     )
     return f"### Batches\n\n{_fill(text)}\n\n{table(' | '.join(head), rows())}"
 

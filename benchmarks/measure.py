@@ -26,19 +26,31 @@ def time_calls(
     function: Callable[..., Any], *arguments: Any, seconds: float = 0.5
 ) -> tuple[float, float]:
     """Median wall and processor seconds of a call, of three calls or all within `seconds`."""
+    return median_times(lambda: clock_call(function, *arguments), seconds=seconds)
+
+
+def clock_call(function: Callable[..., Any], *arguments: Any) -> tuple[float, float]:
+    """Wall and processor seconds of one call in this process."""
+    before = time.perf_counter(), time.process_time()
     function(*arguments)
-    walls, spent, start = [], [], time.perf_counter()
-    while len(walls) < 3 or time.perf_counter() - start < seconds:
-        before = time.perf_counter(), time.process_time()
-        function(*arguments)
-        walls.append(time.perf_counter() - before[0])
-        spent.append(time.process_time() - before[1])
+    return time.perf_counter() - before[0], time.process_time() - before[1]
+
+
+def median_times(
+    once: Callable[[], tuple[float, float]], *, seconds: float = 0.5
+) -> tuple[float, float]:
+    """Medians of the two times that `once` tells; its first call warms up and does not count."""
+    once()
+    times, start = [], time.perf_counter()
+    while len(times) < 3 or time.perf_counter() - start < seconds:
+        times.append(once())
+    walls, spent = zip(*times, strict=True)
     return statistics.median(walls), statistics.median(spent)
 
 
-def peak_mb() -> float:
-    """Highest resident memory of this process, MB (2**20 bytes)."""
-    status = Path("/proc/self/status").read_text()
+def peak_mb(process: int | str = "self") -> float:
+    """Highest resident memory of this process or of another by its id, MB (2**20 bytes)."""
+    status = Path(f"/proc/{process}/status").read_text()
     return next(int(line.split()[1]) for line in status.splitlines() if "VmHWM" in line) / 1024
 
 

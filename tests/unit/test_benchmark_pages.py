@@ -23,6 +23,7 @@ import parallel_page  # noqa: E402
 from measure import (  # noqa: E402
     Usage,
     describe_machine,
+    median_times,
     origin_line,
     others_share,
     sign_figure,
@@ -125,7 +126,8 @@ def speed_results(**changed: Any) -> dict[str, Any]:
 
     def batches(speed: float) -> dict[str, Any]:
         one = {"faces_per_second": speed, "cpu_ms": 1e3 / speed, "network_per_second": speed}
-        return {"batches": dict.fromkeys(("1", "8", "32", "64"), one), "others": 0.01, "flops": 4e8}
+        sizes = dict.fromkeys(("1", "8", "32", "64"), one)
+        return {"batches": sizes, "others": 0.01, "flops": 4e8, "peak_mb": 123.4}
 
     def clip(speed: float) -> dict[str, Any]:
         spent = {"cpu_ms": 2e3 / speed, "faces": 9.5, "peak_mb": 300.0, "others": 0.02}
@@ -175,17 +177,46 @@ def test_the_speed_of_faces_is_told_beside_the_goals_the_peer_and_the_peak() -> 
     peaks = "float32 MatMul by numpy 100, MatMulInteger, uint8 x int8 by onnxruntime 400"
     assert peaks in " ".join(text.split())
     assert "- Not measured: facex: not installed" in text and "busy" not in text
+    assert "| `peer:fer` | its own | 1 | 4000 | 4000 | 4000 | 4000 | 0.25 | 0.25 | 123 |" in text
 
 
 def test_speeds_beside_other_work_and_without_the_peer_are_told_so() -> None:
     found = speed_results()
     found["clip"]["face-flagship"]["default"]["others"] = 0.4
     found["int8"]["face-flagship-int8"]["calibrated"] = "the clip itself"
-    del found["clip"]["fer"]
+    del found["clip"]["fer"], found["networks"]["peer:fer"]["1"]["peak_mb"]
     text = face_page.describe_speed(found)
     assert "**The machine was busy" in text and "40% beside the worst case" in text
+    assert "| 0.25 | 0.25 | not measured |" in text  # by those who did not ask for memory yet
     assert "not installed" in text and "times fer |" not in text.split("### Goals")[1]
     assert "pictures of the clip itself, which flatters" in text
+
+
+def test_a_peer_in_a_process_of_its_own_has_the_time_that_it_spent_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import face_cases
+    import npm_fake
+
+    from classpulse.lab.evaluate import peers
+
+    def open_fake(_: str) -> peers.NpmPeer:
+        return peers.NpmPeer(peers.npm.HUMAN, [sys.executable, npm_fake.__file__, "answers"])
+
+    monkeypatch.setattr(peers, "open_peer", open_fake)
+    monkeypatch.setattr(face_cases, "peak_mb", lambda pid: 10.0)
+    pictures = np.ones((3, 8, 8, 3), np.uint8)
+    for threads, speed, spent in ((1, 2.0, 1.0), (2, 2.0, 2.0)):  # 2 faces, in 1 s by the clock
+        case = face_cases.Case("peer", "any", threads=threads, quick=True)
+        found = face_cases.measure_peer(case, pictures)
+        assert found["peak_mb"] == 10 * threads
+        assert found["batches"]["1"] == {"faces_per_second": 1.0, "cpu_ms": 2e3}
+        assert found["batches"]["8"] == {"faces_per_second": speed, "cpu_ms": 1e3 * spent}
+
+
+def test_the_first_of_the_times_warms_up() -> None:
+    times = iter([(9.0, 9.0), (1.0, 6.0), (3.0, 4.0), (2.0, 5.0)])
+    assert median_times(lambda: next(times), seconds=0.0) == (2.0, 5.0)
 
 
 def test_the_table_of_face_speed_is_that_of_its_results() -> None:

@@ -110,7 +110,8 @@ def test_another_number_of_columns_is_refused() -> None:
 
 
 def test_the_peers_are_known_by_name() -> None:
-    assert set(PEERS) == {"fer", "facex", "deepface", "hsemotion-onnx", "emotiefflib", "onnx"}
+    pip = {"fer", "facex", "deepface", "hsemotion-onnx", "emotiefflib", "onnx"}
+    assert set(PEERS) == pip | {"@vladmandic/human", "@vladmandic/face-api"}
 
 
 def test_an_unknown_peer_lists_the_known_ones() -> None:
@@ -118,7 +119,7 @@ def test_an_unknown_peer_lists_the_known_ones() -> None:
         open_peer("rmn")
 
 
-@pytest.mark.parametrize("name", ["fer", "facex", "deepface"])
+@pytest.mark.parametrize("name", ["fer", "facex", "deepface", "@vladmandic/human"])
 def test_a_peer_without_options_refuses_one(name: str) -> None:
     with pytest.raises(InputError, match=f"'{name}' takes nothing after a colon, not ':x'"):
         open_peer(f"{name}:x")

@@ -191,6 +191,13 @@ def scores_by_name(values: ArrayLike, rule: Relabel, *, logits: bool) -> Scores:
     return Scores(probs, rule.target)
 
 
+def check_answer(peer: str, answer: NDArray[Any], n: int, k: int) -> NDArray[Any]:
+    """`answer`, or `ModelError` unless it is (n, k): n pictures, k labels."""
+    if answer.shape != (n, k):
+        raise ModelError(f"peer '{peer}' answered {answer.shape} for {n} pictures and {k} labels")
+    return answer
+
+
 def _refuse(bad: Any, peer: str, what: str) -> None:
     """`ModelError` if any of the (n,) rows is bad."""
     if bad.any():

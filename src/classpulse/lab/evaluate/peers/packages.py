@@ -20,6 +20,7 @@ from classpulse.core.records import Scores
 from classpulse.lab.evaluate.peers.base import (
     PEERS,
     ask_foreign,
+    check_answer,
     check_images,
     chunks,
     import_foreign,
@@ -79,14 +80,8 @@ class AffectNetPeer:
         for chunk in chunks(images):
             faces = [np.ascontiguousarray(to_rgb(image)) for image in chunk]
             answer = np.array(ask_foreign(self.name, self._ask, faces))
-            parts.append(_rows(self.name, answer, len(faces), len(self._rule.source)))
+            parts.append(check_answer(self.name, answer, len(faces), len(self._rule.source)))
         return scores_by_name(np.concatenate(parts), self._rule, logits=True)
-
-
-def _rows(peer: str, answer: NDArray[Any], n: int, k: int) -> NDArray[Any]:
-    if answer.shape != (n, k):
-        raise ModelError(f"peer '{peer}' answered {answer.shape} for {n} pictures and {k} labels")
-    return answer
 
 
 @PEERS.register("hsemotion-onnx")
