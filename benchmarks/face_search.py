@@ -107,13 +107,14 @@ VARIANTS: dict[str, dict[str, list[str]]] = {
         "votes half of the label": [*FURTHER, "labels={votes = 0.5}"],
         "copies one target": [*FURTHER, 'labels={repeats = "mean"}'],
         "generalized cross-entropy": [*FURTHER, 'loss={kind = "generalized", q = 0.5}'],
+    },
+    "steps": {
+        "the same training": FURTHER,
         "focal loss": [*FURTHER, 'loss={kind = "focal"}'],
         "taught by face-flagship": [
             *FURTHER,
             'teach={teachers = ["face-flagship"], share = 0.5}',
         ],
-    },
-    "steps": {
         "sharpness-aware": [*FURTHER, "sharpness={rho = 0.05, every = 2}"],
         "mean of the last half": [*FURTHER, "averaging={decay = 1.0, last = 2}"],
         "moving average .998": [*FURTHER, "averaging={decay = 0.998}"],
@@ -132,7 +133,8 @@ BEGIN_LATER = ("labels", "steps")
 
 TEXT = """# What was tried for the face models
 
-Written by `python benchmarks/face_search.py`; do not edit. {origin}.
+Written by `python benchmarks/face_search.py`; do not edit. Another machine sees more or fewer
+faces in the same minutes, so rows are compared within a table, which has one machine.
 
 Every row trained for {minutes:g} minutes of one thread's processor time: a cheap network sees more
 faces in them, which is the point. The networks have about a quarter of the weights of those that
@@ -144,7 +146,7 @@ HEADS = {
     "families": f"Networks that begin with nothing, {SIDE} px (vgg-bn: 48, its only side)",
     "sides": "Sides of the pictures, residual-se of width 24",
     "labels": f"Labels and losses, beginning with a residual-se that had {TIMES} times the minutes",
-    "steps": "Steps and changes of pictures, beginning with the same network",
+    "steps": "Teachers, steps and changes of pictures, beginning with another such network",
 }
 
 
@@ -306,11 +308,13 @@ def read_results() -> dict[str, dict[str, Any]]:
 def page(results: dict[str, dict[str, Any]]) -> str:
     """One table for each question."""
     one = next(iter(results.values()))
-    said = [TEXT.format(origin=origin_line(*results.values()), minutes=one["minutes"])]
+    said = [TEXT.format(minutes=one["minutes"])]
     for group, variants in VARIANTS.items():
-        rows = [row(results[name]) for name in variants if name in results]
+        found = [results[name] for name in variants if name in results]
+        rows = [row(each) for each in found]
         if rows:
             said.append(f"## {HEADS[group]}\n")
+            said.append(f"{origin_line(*found)}.\n")
             said.append(
                 table(
                     "variant | parameters | epochs | seven emotions | macro F1 | FER+ | states",
