@@ -201,6 +201,13 @@ def test_a_frozen_encoder_is_asked_about_each_text_once() -> None:
     model(ids, mask)["text-5"].square().sum().backward()
     model(torch.from_numpy(more.ids), torch.from_numpy(more.mask))
     assert asked == [2, 2]  # of the further three one text is known
+    model.tokens._room = 0
+    other = batch(7)
+    one, two = (
+        model.tokens(torch.from_numpy(other.ids), torch.from_numpy(other.mask)) for _ in range(2)
+    )
+    assert torch.equal(one, two)  # what has no room is asked again
+    assert asked == [2, 2, 1, 1]
     tuned = small("transformer-ngram")
     tuned.tokens.remember()
     assert not torch.equal(*(tuned.train().tokens(ids, mask) for _ in range(2)))
