@@ -222,11 +222,13 @@ def test_a_bar_is_drawn_for_people_only(monkeypatch: pytest.MonkeyPatch) -> None
     for stream in (Screen(), io.StringIO()):
         monkeypatch.setattr(sys, "stderr", stream)
         with epoch_bar(2) as on_step:
+            on_step(0, 1, 3)
             for epoch in (1, 2):
                 for step in range(1, 101):
                     on_step(epoch, step, 100)
         drawn = stream.getvalue()
         assert ("epoch 2/2" in drawn and "whole run" in drawn) == isinstance(stream, Screen)
+        assert ("asking teachers" in drawn) == isinstance(stream, Screen)
         assert drawn.count("whole run") <= 4  # not at every step
 
 

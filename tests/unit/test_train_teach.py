@@ -1,18 +1,24 @@
 """Distillation: part of every target is what trained models say."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pytest
 from builders import SPEC
+from hypothesis import given
+from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
 from classpulse.core.errors import InputError, ModelError  # noqa: E402
 from classpulse.lab.evaluate.predictors import predict_heads  # noqa: E402
 from classpulse.lab.recipe import Recipe, load_recipe  # noqa: E402
+from classpulse.lab.train.answers import mean_answers  # noqa: E402
 from classpulse.lab.train.run import build_training  # noqa: E402
 from classpulse.lab.train.sources import load_parts  # noqa: E402
 from classpulse.lab.train.teach import Teaching, ask_teachers, blend_targets  # noqa: E402
@@ -66,11 +72,63 @@ def test_teachers_are_asked_once(
     assert np.array_equal(first, again) and not np.allclose(first, hot)
     assert calls == [len(faces)]  # the temperature is applied to what is kept
     ask_teachers(how, faces, ["emotion", "state"], kept=kept)
-    fewer = ask_teachers(how, faces.take(np.arange(5), name="few"), ["emotion"], kept=kept)
-    assert calls[1:] == [len(faces), 5] and len(fewer["emotion"]) == 5
+    assert calls[1:] == [len(faces)]  # other heads are other answers
+    fewer = ask_teachers(how, faces.take(np.arange(5), name="few"), ["emotion", "state"], kept=kept)
+    assert calls[2:] == [] and len(fewer["emotion"]) == 5
     kept.write_bytes(b"damaged")
     ask_teachers(how, faces, ["emotion"], kept=kept)
-    assert calls[3:] == [len(faces)]
+    assert calls[2:] == [len(faces)]
+
+
+class Teacher:
+    """Says of a row how long it is, and counts what it is asked."""
+
+    def __init__(self, rows: Sequence[bytes], *, dies_after: int = 10**9) -> None:
+        self.asked: list[bytes] = []
+        self._rows, self._dies_after = rows, dies_after
+
+    def __call__(self, places: list[int]) -> dict[str, Any]:
+        if len(self.asked) >= self._dies_after:
+            raise KeyboardInterrupt
+        self.asked += [self._rows[i] for i in places]
+        return {"length": np.array([[len(self._rows[i])] for i in places], np.float32)}
+
+
+@given(
+    first=st.lists(st.binary(max_size=3), max_size=9),
+    second=st.lists(st.binary(max_size=3), min_size=1, max_size=9),
+    dies_after=st.integers(1, 9),
+)
+def test_an_answer_is_asked_for_once_whatever_dies(
+    first: list[bytes], second: list[bytes], dies_after: int
+) -> None:
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("classpulse.lab.train.answers.AT_ONCE", 2)
+        kept, seen = Path(folder) / "taught.pt", list[tuple[int, int]]()
+        killed = Teacher(first, dies_after=dies_after)
+        with suppress(KeyboardInterrupt):
+            if first:
+                mean_answers({"a": killed}, first, kept=kept)
+        again = Teacher(second)
+        said = mean_answers(
+            {"a": again}, second, kept=kept, on_asked=lambda *count: seen.append(count)
+        )
+        assert said["length"].ravel().tolist() == [len(row) for row in second]
+        assert sorted(again.asked) == sorted(set(second) - set(killed.asked))
+        assert not again.asked or seen[-1] == (len(set(second)),) * 2
+
+
+def test_answers_of_two_teachers_are_kept_apart_and_averaged(tmp_path: Path) -> None:
+    rows, kept = [b"", b"ab", b"abcd"], tmp_path / "taught.pt"
+    one, other = Teacher(rows), Teacher([row * 3 for row in rows])
+    both = mean_answers({"one": one, "other": other}, rows, kept=kept)
+    assert both["length"].ravel().tolist() == [0, 4, 8]
+    third = Teacher([row * 5 for row in rows])
+    mixed = mean_answers({"other": other, "third": third}, rows, kept=kept)
+    assert mixed["length"].ravel().tolist() == [0, 8, 16]
+    assert len(other.asked) == len(third.asked) == 3
+    mean_answers({"one": one}, rows, kept=kept)
+    assert len(one.asked) == 6  # what a teacher said that is gone from the recipe is not kept
 
 
 def test_a_head_that_nobody_teaches_keeps_its_labels() -> None:

@@ -36,9 +36,10 @@ def step_bar(*, quiet: bool) -> Iterator[OnStep]:
 def epoch_bar(epochs: int) -> Iterator[Callable[[int, int, int], None]]:
     """Two bars, of an epoch and of the whole run; nothing if nobody watches stderr.
 
-    What it gives is called with the epoch from 1, its steps done and all its steps. It draws by
-    itself every three seconds, not in a thread ten times a second, which would take the
-    processor from the training; after the last step of an epoch there is nothing to see.
+    What it gives is called with the epoch from 1, its steps done and all its steps, and before that
+    perhaps with 0 while teachers are asked. It draws by itself every three seconds, not in a thread
+    ten times a second, which would take the processor from the training; after the last step of an
+    epoch there is nothing to see.
     """
     if not sys.stderr.isatty():
         yield lambda number, done, whole: None
@@ -46,7 +47,7 @@ def epoch_bar(epochs: int) -> Iterator[Callable[[int, int, int], None]]:
     with _open_bar(auto_refresh=False) as bar:
         epoch = bar.add_task("reading data", total=None)
         run = bar.add_task("whole run", visible=False)
-        current, drawn = 0, 0.0
+        current, drawn = -1, 0.0
 
         def advance(number: int, done: int, whole: int) -> None:
             nonlocal current, drawn
@@ -55,11 +56,13 @@ def epoch_bar(epochs: int) -> Iterator[Callable[[int, int, int], None]]:
                 return
             if number != current:
                 current = number
-                bar.reset(epoch, total=whole, description=f"epoch {number}/{epochs}")
+                what = f"epoch {number}/{epochs}" if number else "asking teachers"
+                bar.reset(epoch, total=whole, description=what)
             bar.update(epoch, completed=done)
-            bar.update(run, completed=(number - 1) * whole + done, total=epochs * whole)
+            if number:
+                bar.update(run, completed=(number - 1) * whole + done, total=epochs * whole)
             for task in (epoch, run):  # the caller prints a line after an epoch: make room
-                bar.update(task, visible=done < whole)
+                bar.update(task, visible=done < whole and (task == epoch or number > 0))
             bar.refresh()
             drawn = now
 

@@ -39,6 +39,7 @@ from classpulse.lab.text.vocabulary import (
     read_vocabulary,
     train_tokenizer,
 )
+from classpulse.lab.train.answers import OnAsked
 from classpulse.lab.train.checkpoint import load_state, save_state
 from classpulse.lab.train.epoch import EpochResult, Resumed
 from classpulse.lab.train.folder import (
@@ -106,7 +107,8 @@ def train_texts(
     model = build_text_model(recipe, made.vocabulary)
     if not recipe.schedule.word_dropout:
         model.tokens.remember()
-    data = build_training(recipe, parts.train, made, taught=out / TAUGHT)
+    on_asked = None if on_step is None else partial(on_step, 0)
+    data = build_training(recipe, parts.train, made, taught=out / TAUGHT, on_asked=on_asked)
     validate = build_validation(recipe, parts.valid, made)
     make_folder(out)
     save_text(json.dumps(table, indent=2), out / RESOLVED)
@@ -203,12 +205,18 @@ def _begin_with(model: TextModel, recipe: TextRecipe) -> None:
 
 
 def build_training(
-    recipe: TextRecipe, rows: TextRows, made: Prepared, *, taught: Path | None = None
+    recipe: TextRecipe,
+    rows: TextRows,
+    made: Prepared,
+    *,
+    taught: Path | None = None,
+    on_asked: OnAsked | None = None,
 ) -> TextTraining:
     """Training texts with their variants as numbers, their targets with the teachers' share.
 
     Args:
         taught: file that keeps what the teachers say, if the recipe has any.
+        on_asked: as `mean_answers` takes it.
     """
     clean, how = find_cleaner(recipe.encode.clean), recipe.augment
     texts = [clean(one) for one in lemmatized(rows.texts, recipe)]
@@ -219,9 +227,9 @@ def build_training(
     targets = dict(rows.targets)
     if recipe.teach_variants:
         moved = {head: t[places] for head, t in targets.items()}
-        targets = _teach(recipe, learned, moved, rows.own[places], kept=taught)
+        targets = _teach(recipe, learned, moved, rows.own[places], kept=taught, on_asked=on_asked)
     else:
-        told = _teach(recipe, rows.texts, targets, rows.own, kept=taught)
+        told = _teach(recipe, rows.texts, targets, rows.own, kept=taught, on_asked=on_asked)
         targets = {head: t[places] for head, t in told.items()}
     return TextTraining(
         encoded=made.encoder.encode(learned),
@@ -239,6 +247,7 @@ def _teach(
     own: NDArray[np.bool_],
     *,
     kept: Path | None,
+    on_asked: OnAsked | None,
 ) -> dict[str, Probs]:
     if recipe.teach is None:
         return targets
@@ -250,6 +259,7 @@ def _teach(
         {head: t[rows] for head, t in targets.items()},
         unlabelled=recipe.teach_unlabelled,
         kept=kept,
+        on_asked=on_asked,
     )
     blended = {head: t.copy() for head, t in targets.items()}
     for head, t in told.items():

@@ -35,7 +35,8 @@ Validate = Callable[[nn.Module, int], dict[str, float]]
 """(network, side in pixels) -> metrics, for example {"val_loss": 1.1, "emotion": 0.69}."""
 
 OnTrainStep = Callable[[int, int, int], None]
-"""Called with the epoch from 1, the steps of it that are done, and all its steps."""
+"""Called with the epoch, the steps of it that are done, and all its steps; before epoch 1, as
+epoch 0, with how many answers of teachers are there."""
 
 TrainEpoch = Callable[["RunState", "Training", Recipe, int, OnTrainStep | None], Trained]
 """Trains one epoch, counted from 1: `train_epoch`, or a scheme of `lab.train.parallel`."""

@@ -26,6 +26,7 @@ from classpulse.lab.models.registry import build_model
 from classpulse.lab.models.restore import load_artefact, take_trunk
 from classpulse.lab.models.views import Shift, count_views, mean_of_views, show_views
 from classpulse.lab.recipe import Recipe, recipe_table
+from classpulse.lab.train.answers import OnAsked
 from classpulse.lab.train.augment import shrink
 from classpulse.lab.train.checkpoint import load_weights, save_state
 from classpulse.lab.train.coteach import Pair
@@ -138,7 +139,8 @@ def train_parts(
     if recipe.start and not is_artefact(recipe.start):
         find_best(Path(recipe.start), Path(recipe.start).name)  # before teachers are asked
     taught = out / TAUGHT if own_rank() == 0 else None
-    data = build_training(parts.train, recipe, taught=taught)
+    on_asked = None if on_step is None else partial(on_step, 0)
+    data = build_training(parts.train, recipe, taught=taught, on_asked=on_asked)
     model, heads = build_learner(recipe, data.x), list(recipe.heads)
     if parallel is not None and own_rank() > 0:
         follow_group(model, data, recipe, parallel)
@@ -186,13 +188,20 @@ def _is_best(rows: Sequence[Row], recipe: Recipe) -> bool:
     return best_epoch(rows, head=first, side=recipe.input.height) == rows[-1]["number"]
 
 
-def build_training(train: FaceSet, recipe: Recipe, *, taught: Path | None = None) -> Training:
+def build_training(
+    train: FaceSet,
+    recipe: Recipe,
+    *,
+    taught: Path | None = None,
+    on_asked: OnAsked | None = None,
+) -> Training:
     """Faces and targets of a recipe, balanced by the labels of the set and then by its groups.
 
     Class weights hold for the heads that have the set's own label space, those of groups for all.
 
     Args:
         taught: file that keeps what the teachers say, if the recipe has any.
+        on_asked: as `mean_answers` takes it.
     """
     seed, smoothing = recipe.schedule.seed, recipe.schedule.label_smoothing
     how = None if recipe.groups is None else recipe.groups.settings
@@ -204,7 +213,9 @@ def build_training(train: FaceSet, recipe: Recipe, *, taught: Path | None = None
         targets = recipe.labels.apply(targets, train)
     targets = {head: t[balanced.source] for head, t in targets.items()}
     if recipe.teach is not None:
-        said = ask_teachers(recipe.teach, balanced.faces, recipe.heads, kept=taught)
+        said = ask_teachers(
+            recipe.teach, balanced.faces, recipe.heads, kept=taught, on_asked=on_asked
+        )
         targets = blend_targets(targets, said, share=recipe.teach.share)
     weighted = bool((balanced.class_weights != 1).any())
     weights = torch.from_numpy(balanced.class_weights)

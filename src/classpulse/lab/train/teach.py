@@ -5,14 +5,10 @@ training; the student sees it augmented. With a teacher of its own kind this is 
 (Furlanello et al. 2018).
 """
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-
-import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from classpulse.core.card import Card
 from classpulse.core.errors import InputError
@@ -20,12 +16,10 @@ from classpulse.core.labels import LabelSpace
 from classpulse.lab.data.faces import FaceSet
 from classpulse.lab.evaluate.metrics import heat
 from classpulse.lab.evaluate.predictors import predict_heads
-from classpulse.lab.train.checkpoint import UNREADABLE, save_state
+from classpulse.lab.train.answers import OnAsked, Probs, mean_answers
 from classpulse.lab.train.kinds import check_ranges
 from classpulse.lab.train.targets import HEAD_SPACES
 from classpulse.runtime.model import OnnxModel
-
-Probs = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +53,17 @@ class Teaching:
 
 
 def ask_teachers(
-    how: Teaching, faces: FaceSet, heads: Iterable[str], *, kept: Path | None = None
+    how: Teaching,
+    faces: FaceSet,
+    heads: Iterable[str],
+    *,
+    kept: Path | None = None,
+    on_asked: OnAsked | None = None,
 ) -> dict[str, Probs]:
     """Mean answers of the teachers, {head: (n, k)}, for those of `heads` that they teach.
 
     Args:
-        kept: as `remember` takes it.
+        kept, on_asked: as `mean_answers` takes them.
 
     Raises:
         InputError: as `shared_heads` does.
@@ -75,47 +74,16 @@ def ask_teachers(
     cards = {spec: model.card for spec, model in models.items()}
     shared = shared_heads(how, cards, heads, spaces=HEAD_SPACES)
 
-    def ask() -> dict[str, Probs]:
-        answers = [predict_heads(model, faces.images) for model in models.values()]
-        return {head: np.mean([one[head].probs for one in answers], axis=0) for head in shared}
+    def ask(model: OnnxModel, places: list[int]) -> dict[str, Probs]:
+        answers = predict_heads(model, faces.images[places])
+        return {head: answers[head].probs for head in shared}
 
-    asked = [*(card.sha256 for card in cards.values()), *shared]
-    means = remember(kept, asked, np.ascontiguousarray(faces.images).data, ask)
+    teachers = {
+        " ".join([model.card.sha256, *shared]): partial(ask, model) for model in models.values()
+    }
+    rows = [image.tobytes() for image in faces.images]
+    means = mean_answers(teachers, rows, kept=kept, on_asked=on_asked)
     return {head: heat(mean, how.temperature) for head, mean in means.items()}
-
-
-def remember(
-    kept: Path | None,
-    asked: Iterable[str],
-    about: bytes | memoryview,
-    ask: Callable[[], dict[str, Probs]],
-) -> dict[str, Probs]:
-    """What `ask` gives, which takes minutes: a run that goes on reads it from a file.
-
-    Args:
-        kept: the file; None asks anew and keeps nothing. Answers of other teachers, or about
-            something else, are replaced, and a damaged file is.
-        asked: hashes of the teachers, and the heads.
-        about: all that they are asked about.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
-    if kept is None:
-        return ask()
-    digest = hashlib.sha256("\0".join(asked).encode())
-    digest.update(about)
-    key = digest.hexdigest()
-    try:
-        found = torch.load(kept, weights_only=True)
-        if found["key"] == key:
-            return {head: answers.numpy() for head, answers in found["answers"].items()}
-    except UNREADABLE:
-        pass
-    answers = ask()
-    as_tensors = {head: torch.from_numpy(probs) for head, probs in answers.items()}
-    save_state({"key": key, "answers": as_tensors}, kept)
-    return answers
 
 
 def shared_heads(
