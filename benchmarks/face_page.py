@@ -87,11 +87,12 @@ def _batches(found: Found) -> str:
     text = (
         "Faces a second, from the pictures to the scores. `fer`, `facex` and `deepface` read one "
         "face after the other, other peers the batch at once; with two threads a peer is two "
-        "copies that share out the batch. `@vladmandic/...` are packages of npm, run by tfjs' WASM "
-        "in processes of node: their time is that of network and preparation there, without the "
-        "way of the pictures. Shipped graphs read each face and its mirror image, `face-flagship` "
-        "at three places, peers only the face. *peak MB*: of the process, in which there are "
-        "Python, OpenCV and the measuring, too; of npm that of node alone, both copies together."
+        "copies that share out the batch. `@vladmandic/...` are packages of npm, run by tfjs' "
+        "WASM in processes of node: their time is that of network and preparation there, without "
+        "the way of the pictures. Our graphs read each face and its mirror image, the shipped "
+        "`face-flagship` at three places, others of ours at one, peers only the face. *peak MB*: "
+        "of the process, in which there are Python, OpenCV and the measuring, too; of npm that "
+        "of node alone, both copies together."
     )
     return f"### Batches\n\n{_fill(text)}\n\n{table(' | '.join(head), rows())}"
 
