@@ -60,7 +60,7 @@ def test_teachers_that_are_not_shipped_are_made_first() -> None:
 
 def test_shipped_teachers_and_members_are_taken_as_they_are() -> None:
     [only] = planned("face-ensemble", FACES)
-    assert only[0] == "combine" and {"face-base", "face-flagship"} < set(only)
+    assert only[0] == "combine" and {"face-base", "face-flagship", "face-lite"} < set(only)
     lite = planned("face-lite", FACES)
     assert "train face-base" not in heads(lite)
     [training] = [command for command in lite if command[:2] == ("train", "face-lite")]
