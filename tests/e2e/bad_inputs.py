@@ -519,7 +519,7 @@ what is allowed and what to do, and with an exit code: 0 success, 2 a wrong comm
 usual lines about its usage), 3 an input that cannot be used, 4 a model that is missing, altered or
 answers nonsense, 5 a result that cannot be written, 6 a request against a privacy rule, 7 an
 optional package that is not installed, 8 a worker of a parallel computation that failed or was
-killed, 130 an interrupt. Odd inputs that work end with 0; what was
+killed, 130 an interrupt (Ctrl-C or SIGTERM). Odd inputs that work end with 0; what was
 left out is told in lines that start with `classpulse: warning:`. This page is made by
 `python tests/e2e/bad_inputs.py --markdown`, which builds each of these inputs, runs the real
 command on it and prints its real answer; the test suite runs the same table.

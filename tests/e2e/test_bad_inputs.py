@@ -166,11 +166,12 @@ def count_lines(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupt_finishes_what_was_seen(
-    started: Callable[[], subprocess.Popen[str]], tmp_path: Path
+    started: Callable[[], subprocess.Popen[str]], tmp_path: Path, number: signal.Signals
 ) -> None:
     process = started()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=HANGS)
     assert (process.returncode, err) == (130, "")
     check_whole(tmp_path, complete=False)
@@ -189,25 +190,25 @@ def test_killed_run_leaves_the_rows_so_far(
     assert {len(row) for row in rows} == {len(header)}
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupt_while_a_frame_is_recorded_waits_for_its_end(
-    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     from classpulse.room import table
 
-    before = signal.getsignal(signal.SIGINT)
-    heed_interrupts()
+    before = signal.signal(number, signal.default_int_handler)
     append, calls = table.ReadingTable.append, []
 
     def interrupted(self: table.ReadingTable, reading: Reading) -> dict[str, float | str]:
         calls.append(reading)
         if len(calls) == 2:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
         return append(self, reading)
 
     monkeypatch.setattr(table.ReadingTable, "append", interrupted)
     try:
         session = analyze(clip, out=tmp_path / "out")
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before)
     assert len(session.readings) == len(calls) == 2
     check_whole(tmp_path / "out", complete=False)

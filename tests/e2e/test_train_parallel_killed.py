@@ -127,14 +127,16 @@ def test_a_killed_command_leaves_no_worker_behind(scheme: str, place: Path) -> N
 
 
 @pytest.mark.slow
-def test_an_interrupt_is_one_line(place: Path) -> None:
-    run = outside(place, "interrupt", "ddp")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_is_one_line(place: Path, number: signal.Signals) -> None:
+    name = number.name
+    run = outside(place, name, "ddp")
     try:
-        wait_for_rows(place / "interrupt" / "log.jsonl", run, 2)
-        run.send_signal(signal.SIGINT)
+        wait_for_rows(place / name / "log.jsonl", run, 2)
+        run.send_signal(number)
         _, err = run.communicate(timeout=120)
     finally:
         run.kill()
         run.communicate()
     assert (run.returncode, err) == (130, "classpulse: interrupted: go on with --resume\n")
-    assert json.loads((place / "interrupt" / "recipe.json").read_text())["name"] == "tiny"
+    assert json.loads((place / name / "recipe.json").read_text())["name"] == "tiny"

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 from typing import Annotated
 
@@ -56,6 +57,7 @@ def root(
 
 def main() -> None:
     """Run the command line; errors we raise on purpose become one line and an exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: nothing is lost
     logging.basicConfig(format="classpulse: warning: %(message)s", level=logging.WARNING)
     try:
         app()

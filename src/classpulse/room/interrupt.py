@@ -8,19 +8,22 @@ from contextlib import contextmanager
 
 @contextmanager
 def hold_interrupt() -> Iterator[None]:
-    """Keep an interrupt back until the block is done, then let it happen.
+    """Keep an interrupt (Ctrl-C, SIGTERM) back until the block is done, then let it happen.
 
     Outside the main thread, where Python delivers no signals, it does nothing.
     """
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
+    found = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: heard for number, heard in found.items() if callable(heard)}
     held: list[int] = []
-    signal.signal(signal.SIGINT, lambda number, _: held.append(number))
+    for number in before:
+        signal.signal(number, lambda number, _: held.append(number))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, heard in before.items():
+            signal.signal(number, heard)
     if held:
-        before(held[0], None)
+        before[signal.Signals(held[0])](held[0], None)

@@ -138,6 +138,10 @@ class Workers:
                 "of memory, or could not start: use fewer workers or smaller tasks, and guard a "
                 "script's main part with  if __name__ == '__main__'"
             ) from None
+        except KeyboardInterrupt:
+            # by the pool, which trips over futures that others cancel while SIGTERM ends workers
+            self._executor.shutdown(cancel_futures=True)
+            raise
         finally:
             _settle(futures)
         load = _add_up(done)
