@@ -16,13 +16,36 @@ from classpulse.room.privacy import PROFILES
 from classpulse.runtime.model import shipped_models
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+LINK = re.compile(r"\]\((?!https?://)([^)#\s]*)(?:#([^)\s]+))?\)")
+
+
+def follow(page: Path) -> list[tuple[Path, str]]:
+    """Where the links of a page lead: files, and headings in them."""
+    found = LINK.findall(page.read_text())
+    return [((page.parent / to).resolve() if to else page, anchor) for to, anchor in found]
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub calls the headings of a page."""
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    heads = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).strip().replace(" ", "-") for head in heads}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_every_local_link_leads_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text())
-    assert [link for link in links if not (page.parent / link).exists()] == []
+    assert [str(to) for to, _ in follow(page) if not to.exists()] == []
+    assert [anchor for to, anchor in follow(page) if anchor and anchor not in anchors(to)] == []
+
+
+def test_every_page_of_the_docs_is_reached_from_the_readme() -> None:
+    reached: set[Path] = set()
+    found = {ROOT / "README.md"}
+    while found:
+        reached |= found
+        found = {to for page in found for to, _ in follow(page) if to.suffix == ".md"} - reached
+    assert {page for page in PAGES if page.parent != ROOT} - reached == set()
 
 
 def test_the_readme_says_the_law_before_anything_else() -> None:
