@@ -444,6 +444,25 @@ def test_teachers_are_asked_about_variants_where_the_recipe_says_so(
     assert not torch.allclose(plain.targets["text-5"], taught.targets["text-5"])
 
 
+def test_denied_clauses_are_rows_of_every_epoch(
+    recipe: TextRecipe, posts: Path, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "tiny.toml")
+    denies = load_text_recipe(path, changes=["augment.denials=2"])
+    rows = load_text_parts(recipe, {"texts": posts}).train
+    texts = (*rows.texts[:-1], "I was proud of it")
+    zeros = np.zeros((len(texts), 7), dtype=np.float32)
+    rows = dataclasses.replace(rows, texts=texts, targets={**rows.targets, "text-7": zeros})
+    rows = dataclasses.replace(rows, own=np.zeros(len(rows), dtype=np.bool_))
+    data = build_training(denies, rows, prepare_run(recipe, rows))
+    n = len(rows)
+    assert data.own.tolist() == [False] * n + [True] * (len(data.encoded) - n)
+    assert len(data.encoded) in (n + 4, n + 6)  # a drawn word may be the one that was there
+    assert (
+        not data.targets["text-5"][n:].any() and (data.targets["text-7"][n:].sum(dim=1) > 0).all()
+    )
+
+
 def test_further_rows_keep_their_labels_where_the_recipe_says_so(
     recipe: TextRecipe, posts: Path, tmp_path: Path
 ) -> None:

@@ -43,9 +43,13 @@ class TextAugment:
         clean_twice: the thesis' second cleaning of the variants, `text.clean.clean_twice`, with the
             words of WordNet where it had NLTK's list.
         wordnet: folder of the WordNet database, for "synonym", "insert" and `clean_twice`.
+        denials: other words for each clause that names a feeling, said and denied with each
+            (`deny.find_clauses`): rows of every epoch, with targets in heads that have neutral;
+            0 adds none.
 
     Raises:
-        InputError: an unknown operation, or one that needs WordNet and no folder.
+        InputError: an unknown operation, one that needs WordNet and no folder, or a number out of
+            range.
     """
 
     operations: tuple[str, ...] = ()
@@ -53,6 +57,7 @@ class TextAugment:
     share: float = 0.1
     clean_twice: bool = False
     wordnet: str = ""
+    denials: int = 0
 
     def __post_init__(self) -> None:
         unknown = set(self.operations) - OPERATIONS.keys()
@@ -60,7 +65,7 @@ class TextAugment:
             raise InputError(
                 f"augment: unknown {', '.join(sorted(unknown))}; known: {', '.join(OPERATIONS)}"
             )
-        check_ranges(share=(self.share, 0, 1))
+        check_ranges(share=(self.share, 0, 1), denials=(self.denials, 0, 30))
         if not self.keep and not self.operations:
             raise InputError("augment: keep = false without operations leaves no text")
 

@@ -20,6 +20,7 @@ from classpulse.lab.evaluate.resample import accuracy_of, count_confusion, macro
 from classpulse.lab.models.text_base import TextModel, Vocabulary
 from classpulse.lab.models.text_encoders import find_encoder
 from classpulse.lab.text.augment import augment_texts
+from classpulse.lab.text.deny import find_clauses
 from classpulse.lab.text.heads import HEAD_SPACES, MULTI, Probs, one_hot, text_loss
 from classpulse.lab.text.multi import PLAIN_THRESHOLD, macro_f1
 from classpulse.lab.text.recipe import TextRecipe, text_recipe_table
@@ -219,9 +220,10 @@ def build_training(
         on_asked: as `mean_answers` takes it.
     """
     clean, how = find_cleaner(recipe.encode.clean), recipe.augment
+    seed = recipe.schedule.seed
     texts = [clean(one) for one in lemmatized(rows.texts, recipe)]
     own, others = np.flatnonzero(rows.own), np.flatnonzero(~rows.own)
-    variants, sources = augment_texts([texts[i] for i in own], how, seed=recipe.schedule.seed)
+    variants, sources = augment_texts([texts[i] for i in own], how, seed=seed)
     places = np.concatenate([own[sources], others]).astype(np.int64)
     learned = [*variants, *(texts[i] for i in others)]
     targets = dict(rows.targets)
@@ -231,10 +233,15 @@ def build_training(
     else:
         told = _teach(recipe, rows.texts, targets, rows.own, kept=taught, on_asked=on_asked)
         targets = {head: t[places] for head, t in told.items()}
+    clauses = find_clauses(texts if how.denials else (), words=how.denials, seed=seed)
+    said = {head: clauses.targets(HEAD_SPACES[head]) for head in targets}
+    stays = np.concatenate([rows.own[places], np.ones(len(clauses.texts), dtype=np.bool_)])
     return TextTraining(
-        encoded=made.encoder.encode(learned),
-        targets={head: torch.from_numpy(t) for head, t in targets.items()},
-        own=torch.from_numpy(rows.own[places]),
+        encoded=made.encoder.encode([*learned, *clauses.texts]),
+        targets={
+            head: torch.from_numpy(np.concatenate([t, said[head]])) for head, t in targets.items()
+        },
+        own=torch.from_numpy(stays),
         pad=made.vocabulary.pad,
         hidden=hidden_token(made.vocabulary),
     )
