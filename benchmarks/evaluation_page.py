@@ -15,6 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from classpulse.core.defaults import MODEL
+
 PAGE = Path(__file__).parents[1] / "docs" / "evaluation.md"
 FACES, VOTES = "fer2013/fer2013.csv.gz", "fer2013/fer2013new.csv"
 FILES = (
@@ -91,14 +93,14 @@ def page(runner: Runner) -> list[str]:
         "48, the border repeated) or `scale` (the face at 0.92, 1 and 1.08 of its size). Shipped",
         "graphs average over the mirror image themselves: of them `flip` gives what `none` gives.",
         "",
-        *runner.block("evaluate", "face-base", FACES, *votes, "--against", "peer:fer"),
+        *runner.block("evaluate", MODEL, FACES, *votes, "--against", "peer:fer"),
         *runner.block(
-            "evaluate", "face-base", FACES, "--labels", "emotion", "--tta", "flip", "--against",
+            "evaluate", MODEL, FACES, "--labels", "emotion", "--tta", "flip", "--against",
             "peer:fer",
         ),
         "## Another data set",
         "",
-        *runner.block("evaluate", "face-base", "ck48/CK+48.zip"),
+        *runner.block("evaluate", MODEL, "ck48/CK+48.zip"),
         "## Time to describe",
         "",
         f"First read of `{FACES}`, with an empty cache: {first:.1f} s. Afterwards:",

@@ -44,7 +44,9 @@ def mean_answers(
         OutputError: the file cannot be written.
     """
     keys = [hashlib.blake2b(row, digest_size=16).hexdigest() for row in rows]
-    needed = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))  # first places
+    needed: dict[str, int] = {}
+    for place, key in enumerate(keys):
+        needed.setdefault(key, place)
     store = {name: _Answers() for name in teachers}
     if kept is not None:
         _read(kept, store)
