@@ -36,20 +36,23 @@ from classpulse.lab.models.text_vectors import load_vectors  # noqa: E402
 from classpulse.lab.text.augment import augment_texts  # noqa: E402
 from classpulse.lab.text.compose import COMPOSITIONS, Composed  # noqa: E402
 from classpulse.lab.text.export import PRECISIONS, export_text_onnx  # noqa: E402
-from classpulse.lab.text.heads import disagreement  # noqa: E402
+from classpulse.lab.text.heads import disagreement, hint_distance  # noqa: E402
+from classpulse.lab.text.hint import ask_hint  # noqa: E402
 from classpulse.lab.text.multi import fit_thresholds  # noqa: E402
 from classpulse.lab.text.multi_calibration import fit_multi_temperature  # noqa: E402
+from classpulse.lab.text.network import build_text_model, load_best, prepare_run  # noqa: E402
 from classpulse.lab.text.publish import export_run, publish_texts  # noqa: E402
 from classpulse.lab.text.recipe import PRECISIONS as RECIPE_PRECISIONS  # noqa: E402
-from classpulse.lab.text.recipe import TextRecipe, load_text_recipe, text_recipe_table  # noqa: E402
-from classpulse.lab.text.run import (  # noqa: E402
-    build_text_model,
-    build_training,
-    prepare_run,
-    train_texts,
+from classpulse.lab.text.recipe import (  # noqa: E402
+    Hint,
+    TextRecipe,
+    load_text_recipe,
+    text_recipe_table,
 )
+from classpulse.lab.text.run import build_training, train_texts  # noqa: E402
 from classpulse.lab.text.sources import load_text_parts  # noqa: E402
 from classpulse.lab.text.states import RULE, fit_state_thresholds  # noqa: E402
+from classpulse.lab.text.training import predict_vectors  # noqa: E402
 from classpulse.lab.train.checkpoint import load_state  # noqa: E402
 from classpulse.lab.train.folder import BEST, CHECKPOINT  # noqa: E402
 from classpulse.runtime.text import OnnxTextModel  # noqa: E402
@@ -442,6 +445,88 @@ def test_teachers_are_asked_about_variants_where_the_recipe_says_so(
     told = model.predict(rows.texts)["text-5"].probs[sources]
     assert np.allclose(plain.targets["text-5"].numpy(), told, atol=1e-6)
     assert not torch.allclose(plain.targets["text-5"], taught.targets["text-5"])
+
+
+# --- hints ---------------------------------------------------------------------------------------
+
+
+def hinted(folder: Path, run: Path, *changes: str) -> TextRecipe:
+    return load_text_recipe(str(folder / "tiny.toml"), changes=[f'hint.run="{run}"', *changes])
+
+
+def test_hints_teach_and_leave_no_trace_in_the_weights(
+    recipe: TextRecipe, posts: Path, tmp_path: Path
+) -> None:
+    plain = train(recipe, posts, tmp_path / "first")
+    told = hinted(tmp_path, tmp_path / "first", "hint.weight=3.0")
+    losses = train(told, posts, tmp_path / "told")
+    assert all(one > other for one, other in zip(losses, plain, strict=True))  # and a distance
+    assert losses[-1] < losses[0]
+    best = [set(load_state(tmp_path / run / "best.pt")) for run in ("first", "told")]
+    assert best[0] == best[1]
+    assert (tmp_path / "told" / "hints.pt").exists()
+    load_best(told, tmp_path / "told")
+
+
+def test_a_run_with_hints_goes_on_as_if_nothing_had_been(
+    recipe: TextRecipe, posts: Path, tmp_path: Path
+) -> None:
+    train(recipe, posts, tmp_path / "first")
+    told = hinted(tmp_path, tmp_path / "first")
+    whole = train(told, posts, tmp_path / "whole")
+    part = train_texts(told, paths={"texts": posts}, out=tmp_path / "part", resume=False)
+    begun = [next(part).epoch.loss]
+    part.close()
+    assert begun + train(told, posts, tmp_path / "part", resume=True) == whole
+
+
+def test_hints_are_the_vectors_of_the_run_less_their_mean(
+    recipe: TextRecipe, posts: Path, tmp_path: Path
+) -> None:
+    train(recipe, posts, tmp_path / "first")
+    texts = ["so happy", "so sad today", "so angry"]
+    hints = ask_hint(Hint(str(tmp_path / "first")), texts)
+    parts = load_text_parts(recipe, {"texts": posts})
+    made = prepare_run(recipe, parts.train)
+    network = load_best(recipe, tmp_path / "first")
+    vectors = predict_vectors(network, made.encoder.encode(texts), pad=made.vocabulary.pad)
+    assert torch.allclose(hints, vectors - vectors.mean(dim=0), atol=1e-6)
+
+
+def test_rows_without_a_hint_do_not_count() -> None:
+    told = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    hints = torch.tensor([[2.0, 0.0], [0.0, -1.0], [0.0, 0.0]])
+    assert hint_distance(told, hints).item() == pytest.approx(1.0)  # 0 and 2
+    assert hint_distance(told, torch.zeros(3, 2)).item() == 0
+
+
+def test_further_rows_get_no_hint_where_the_recipe_says_so(
+    recipe: TextRecipe, posts: Path, tmp_path: Path
+) -> None:
+    train(recipe, posts, tmp_path / "first")
+    rows = load_text_parts(recipe, {"texts": posts}).train
+    rows = dataclasses.replace(rows, own=np.arange(len(rows.texts)) % 2 == 0)
+    made = prepare_run(recipe, rows)
+    every, own = (
+        build_training(hinted(tmp_path, tmp_path / "first", *changes), rows, made).hints
+        for changes in ((), ("teach_further=false",))
+    )
+    assert every is not None and every.any(dim=1).all()
+    assert own is not None and own.any(dim=1).tolist() == sorted(rows.own, reverse=True)
+
+
+def test_hints_of_a_run_that_held_out_other_rows_are_refused(
+    recipe: TextRecipe, posts: Path, tmp_path: Path
+) -> None:
+    train(recipe, posts, tmp_path / "first")
+    other = hinted(tmp_path, tmp_path / "first", "schedule.seed=7")
+    with pytest.raises(InputError, match=r"hint.run = '.*' was held out of other rows"):
+        train(other, posts, tmp_path / "second")
+    with pytest.raises(InputError, match="hint needs the folder of a run"):
+        hinted(tmp_path, Path(), 'hint.run=""')
+
+
+# --- variants, denials and further rows ----------------------------------------------------------
 
 
 def test_denied_clauses_are_rows_of_every_epoch(

@@ -109,7 +109,7 @@ def _order(name: str, given: Given) -> list[AnyRecipe]:
                 "first of them another start or other teachers"
             )
         recipe = open_recipe(one)
-        for needed in (*_by_run(recipe), *_by_artefact(recipe, given)):
+        for needed in (*_by_run(recipe).values(), *_by_artefact(recipe, given)):
             visit(needed, [*above, one])
         found[one] = recipe
 
@@ -117,10 +117,12 @@ def _order(name: str, given: Given) -> list[AnyRecipe]:
     return list(found.values())
 
 
-def _by_run(recipe: AnyRecipe) -> list[str]:
-    """Recipes whose weights this one begins with."""
-    start = Path(getattr(recipe, "start", None) or "").name
-    return [start] if start in recipe_names() else []
+def _by_run(recipe: AnyRecipe) -> dict[str, str]:
+    """Recipes whose weights this one begins with or has hints from, by the key that names a run."""
+    hint = getattr(recipe, "hint", None)
+    runs = {"start": getattr(recipe, "start", None), "hint.run": hint.run if hint else None}
+    names = {key: Path(run or "").name for key, run in runs.items()}
+    return {key: name for key, name in names.items() if name in recipe_names()}
 
 
 def _by_artefact(recipe: AnyRecipe, given: Given) -> list[str]:
@@ -175,8 +177,8 @@ def _further_seeds(recipe: AnyRecipe) -> tuple[int, ...]:
 def _changes(recipe: AnyRecipe, given: Given) -> Iterator[str]:
     """The user's, and where the runs and teachers of the recipe stand in this chain."""
     yield from given.changes.get(recipe.name, ())
-    for start in _by_run(recipe):
-        yield f"start={json.dumps(str(_whole(open_recipe(start), given)))}"
+    for key, name in _by_run(recipe).items():
+        yield f"{key}={json.dumps(str(_whole(open_recipe(name), given)))}"
     teach = getattr(recipe, "teach", None)
     if teach is not None:
         yield f"teach.teachers={json.dumps([given.artefact(one) for one in teach.teachers])}"

@@ -62,17 +62,36 @@ class TextReader(nn.Module):
 
 
 class TextModel(nn.Module):
-    """A network (b, t) int64 numbers and mask -> {head: logits (b, k)}."""
+    """A network (b, t) int64 numbers and mask -> {head: logits (b, k)}.
+
+    Attributes:
+        hint: maps its vector of a text to that of another network while it learns from hints.
+    """
+
+    hint: nn.Linear | None
 
     def __init__(self, tokens: TokenSource, reader: TextReader, heads: Mapping[str, int]) -> None:
         super().__init__()
         self.tokens = tokens
         self.reader = reader
         self.heads = nn.ModuleDict({name: nn.Linear(reader.width, k) for name, k in heads.items()})
+        self.hint = None
 
     def forward(self, ids: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        z = self.reader(self.tokens(ids, mask), mask)
+        return self.answer(self.read(ids, mask))
+
+    def read(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """(b, w) vectors of the texts."""
+        read: Tensor = self.reader(self.tokens(ids, mask), mask)
+        return read
+
+    def answer(self, z: Tensor) -> dict[str, Tensor]:
+        """{head: logits (b, k)} of the vectors (b, w)."""
         return {name: head(z) for name, head in self.heads.items()}
+
+    def learn_hint(self, width: int) -> None:
+        """Get a map to vectors of another network, (b, width)."""
+        self.hint = nn.Linear(self.reader.width, width)
 
     def train(self, mode: bool = True) -> "TextModel":
         """A source that does not learn stays in evaluation mode: its vectors are fixed.

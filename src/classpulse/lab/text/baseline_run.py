@@ -14,8 +14,8 @@ from classpulse.lab.data.texts import MultiTextSet
 from classpulse.lab.text.augment import augment_texts
 from classpulse.lab.text.baseline import Tfidf, fit_tfidf
 from classpulse.lab.text.judge import judge_labels, judged_sets
+from classpulse.lab.text.network import lemmatized
 from classpulse.lab.text.recipe import TextRecipe, text_recipe_table
-from classpulse.lab.text.run import lemmatized
 from classpulse.lab.text.sources import load_text_parts
 from classpulse.lab.train.folder import RESOLVED, check_table
 from classpulse.text.encode import find_cleaner

@@ -13,8 +13,9 @@ from classpulse.lab.models.text_vectors import VectorSettings
 from classpulse.lab.text.augment import TextAugment
 from classpulse.lab.text.baseline import fit_tfidf
 from classpulse.lab.text.heads import HEAD_SPACES, one_hot
+from classpulse.lab.text.network import build_text_model, prepare_run
 from classpulse.lab.text.recipe import TextRecipe, is_baseline
-from classpulse.lab.text.run import build_text_model, build_training, prepare_run
+from classpulse.lab.text.run import build_training
 from classpulse.lab.text.sources import TextRows
 from classpulse.lab.text.training import begin, take_step
 from classpulse.lab.train.optim import set_lr
@@ -77,6 +78,7 @@ def _self_contained(recipe: TextRecipe) -> TextRecipe:
         augment=TextAugment(),
         encode=encode,
         teach=None,
+        hint=None,
         teach_variants=False,
         teach_further=True,
         data=dataclasses.replace(recipe.data, unlabelled=()),

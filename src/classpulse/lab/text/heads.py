@@ -87,3 +87,11 @@ def answer(logits: Mapping[str, Tensor], temperatures: Mapping[str, float]) -> d
         else torch.softmax(logits[head] / t, dim=1)
         for head, t in temperatures.items()
     }
+
+
+def hint_distance(told: Tensor, hints: Tensor) -> Tensor:
+    """Mean cosine distance of (b, w) vectors; rows without a hint, all zero, do not count."""
+    known = hints.any(dim=1)
+    if not known.any():
+        return torch.zeros(())
+    return (1 - functional.cosine_similarity(told[known].float(), hints[known])).mean()

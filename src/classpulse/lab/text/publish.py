@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from classpulse.core.card import Metric
-from classpulse.core.errors import InputError
 from classpulse.core.files import new_file
 from classpulse.core.text_card import TextCard, TextGate, TextHead, TextSpec
 from classpulse.lab.commit import source_commit
@@ -20,7 +19,6 @@ from classpulse.lab.data.texts import MultiTextSet
 from classpulse.lab.evaluate.metrics import cross_fitted_ece, fit_temperature
 from classpulse.lab.export import new_artefact, output_name, save_artefact
 from classpulse.lab.judge import ece_metric
-from classpulse.lab.models.lora import merge_lora
 from classpulse.lab.models.text_base import TextModel
 from classpulse.lab.models.text_encoders import find_encoder
 from classpulse.lab.text.export import export_text_onnx
@@ -33,13 +31,12 @@ from classpulse.lab.text.multi_calibration import (
     heat_multi,
     multi_ece,
 )
+from classpulse.lab.text.network import TOKENIZER, WORDS, load_best, open_encoder
 from classpulse.lab.text.recipe import TextRecipe, load_text_recipe
-from classpulse.lab.text.run import TOKENIZER, WORDS, build_text_model, open_encoder
 from classpulse.lab.text.sources import TextParts, load_text_parts
 from classpulse.lab.text.states import RULE, fit_state_thresholds, state_ece, state_metrics
 from classpulse.lab.text.vocabulary import read_vocabulary
-from classpulse.lab.train.checkpoint import load_weights
-from classpulse.lab.train.folder import RESOLVED, find_best
+from classpulse.lab.train.folder import RESOLVED
 from classpulse.lab.train.origin import INITIAL
 from classpulse.lab.train.soup import describe_members
 from classpulse.runtime.text import OnnxTextModel
@@ -126,24 +123,6 @@ def export_run(run: Path, out: Path, *, precision: str = FLOAT32) -> TextCard:
     return card
 
 
-def load_best(recipe: TextRecipe, run: Path) -> TextModel:
-    """The recipe's network with the weights of the run's best epoch, additions merged.
-
-    Raises:
-        InputError: the run has none, they are of another network, or the recipe lemmatizes.
-    """
-    if recipe.encode.lemmatize:
-        raise InputError(f"recipe {recipe.name} reads lemmas, which the room cannot make of a text")
-    best = find_best(run, recipe.name)
-    vocabulary = read_vocabulary(
-        (run / TOKENIZER).read_bytes(), folder=find_encoder(recipe.network.settings.encoder)
-    )
-    network = build_text_model(dataclasses.replace(recipe, start=""), vocabulary)
-    load_weights(network, best)
-    merge_lora(network)
-    return network.eval()
-
-
 def _write(
     network: TextModel,
     recipe: TextRecipe,
@@ -162,6 +141,7 @@ def _write(
     known = words.decode("utf-8").split()[:COMPARED]
     begun = f", then those of {recipe.start}" if recipe.start else ""
     taught = "" if recipe.teach is None else f"; {recipe.teach.describe()}"
+    taught += "" if recipe.hint is None else f"; {recipe.hint.describe()}"
     taught += describe_members(run)
     batches = [*encoder.batches([*EXAMPLES, " ".join(known)], size=2)]
     temperatures = {head.name: head.temperature for head in heads}

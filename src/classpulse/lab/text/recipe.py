@@ -143,6 +143,32 @@ class TextSchedule:
 
 
 @dataclass(frozen=True, slots=True)
+class Hint:
+    """A trained network whose vector of a text this one learns to tell too.
+
+    FitNets' hint (Romero et al. 2015) at the last layer before the heads: it says more of a text
+    than the teachers' few probabilities.
+
+    Args:
+        run: folder of a run of a recipe for texts that held out the same rows.
+        weight: in the loss, of the mean cosine distance between its vectors, less their mean, and
+            a linear map of the own ones, which no artefact has.
+    """
+
+    run: str
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.run:
+            raise InputError("hint needs the folder of a run")
+        check_ranges(weight=(self.weight, 0, 1000))
+
+    def describe(self) -> str:
+        """For the card."""
+        return f"hints, weight {self.weight:g}, from {self.run}"
+
+
+@dataclass(frozen=True, slots=True)
 class TextRecipe:
     """A whole training run on texts.
 
@@ -161,8 +187,9 @@ class TextRecipe:
         teach_unlabelled: weight of their answer where a row has no label of a head.
         teach_variants: whether they are asked about each variant of `augment` too, whose words
             may have moved it to another label; else it has the target of its text.
-        teach_further: whether they are asked about the further rows of `data.extra` too; else
-            these keep their own labels alone.
+        teach_further: whether they, and the hint's network, are asked about the further rows of
+            `data.extra` too; else these keep their own labels alone.
+        hint: a network whose vectors are told too; None for none.
         schedule, averaging, stopping, augment: see there.
         claims: numbers reached with it.
 
@@ -187,6 +214,7 @@ class TextRecipe:
     teach_unlabelled: float = 0.0
     teach_variants: bool = False
     teach_further: bool = True
+    hint: Hint | None = None
     schedule: TextSchedule = field(default_factory=TextSchedule)
     averaging: Averaging = field(default_factory=Averaging)
     stopping: Stopping = field(default_factory=Stopping)
@@ -208,8 +236,8 @@ class TextRecipe:
         check_ranges(teach_unlabelled=(self.teach_unlabelled, 0, 1))
         if self.data.unlabelled and not (self.teach and self.teach_unlabelled):
             raise InputError("data.unlabelled: needs teachers in [teach] and teach_unlabelled")
-        if not self.teach_further and self.teach is None:
-            raise InputError("teach_further = false: needs teachers in [teach]")
+        if not self.teach_further and self.teach is None and self.hint is None:
+            raise InputError("teach_further = false: needs teachers in [teach], or a [hint]")
         if self.teach_variants and not (self.teach and self.augment.operations):
             raise InputError(
                 "teach_variants: needs teachers in [teach] and operations in [augment]"

@@ -2,27 +2,32 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
-from classpulse.core.errors import InputError
 from classpulse.core.files import make_folder, new_file, save_text
 from classpulse.lab.data.corpora import AnyTexts
-from classpulse.lab.data.lemmatize import lemmatize, load_spacy
 from classpulse.lab.data.texts import MultiTextSet
 from classpulse.lab.evaluate.resample import accuracy_of, count_confusion, macro_f1_of
-from classpulse.lab.models.text_base import TextModel, Vocabulary
-from classpulse.lab.models.text_encoders import find_encoder
 from classpulse.lab.text.augment import augment_texts
 from classpulse.lab.text.deny import find_clauses
 from classpulse.lab.text.heads import HEAD_SPACES, MULTI, Probs, one_hot, text_loss
+from classpulse.lab.text.hint import ask_hint
 from classpulse.lab.text.multi import PLAIN_THRESHOLD, macro_f1
+from classpulse.lab.text.network import (
+    TOKENIZER,
+    WORDS,
+    Prepared,
+    build_text_model,
+    lemmatized,
+    own_state,
+    prepare_run,
+)
 from classpulse.lab.text.recipe import TextRecipe, text_recipe_table
 from classpulse.lab.text.sources import TextRows, load_text_parts
 from classpulse.lab.text.teach import teach
@@ -34,18 +39,15 @@ from classpulse.lab.text.training import (
     train_epoch,
 )
 from classpulse.lab.text.vocabulary import (
-    find_tokenizer,
-    frequent_words,
     hidden_token,
-    read_vocabulary,
-    train_tokenizer,
 )
 from classpulse.lab.train.answers import OnAsked
-from classpulse.lab.train.checkpoint import load_state, save_state
+from classpulse.lab.train.checkpoint import save_state
 from classpulse.lab.train.epoch import EpochResult, Resumed
 from classpulse.lab.train.folder import (
     BEST,
     CHECKPOINT,
+    HINTS,
     RESOLVED,
     TAUGHT,
     check_start,
@@ -53,25 +55,10 @@ from classpulse.lab.train.folder import (
 )
 from classpulse.lab.train.logs import Row, RunLog, log_row, open_log
 from classpulse.lab.train.loop import OnTrainStep, Validate, run_epochs
-from classpulse.text.encode import TextEncoder, find_cleaner
-
-TOKENIZER, WORDS = "tokenizer.json", "words.txt"
-KNOWN_FROM = 3  # training texts that have a word which the gate knows, and
-KNOWN_SHARE = 2000  # one of so many where there are more (measured in docs/text.md)
-
+from classpulse.text.encode import find_cleaner
 
 HELD = ("data.compose", "data.hold_beside", "data.dedup", "schedule.seed")
 """Keys of a recipe that decide what is held out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """Everything of a run that follows from its recipe and its training texts."""
-
-    encoder: TextEncoder
-    tokenizer: bytes
-    vocabulary: Vocabulary
-    words: tuple[str, ...]
 
 
 def train_texts(
@@ -103,6 +90,7 @@ def train_texts(
     table = text_recipe_table(recipe)
     check_table(out, table, resume=resume)  # before the data are read
     check_start(recipe.start, table, held=HELD)
+    check_start("" if recipe.hint is None else recipe.hint.run, table, held=HELD, key="hint.run")
     parts = load_text_parts(recipe, paths)
     made = prepare_run(recipe, parts.train)
     model = build_text_model(recipe, made.vocabulary)
@@ -110,6 +98,8 @@ def train_texts(
         model.tokens.remember()
     on_asked = None if on_step is None else partial(on_step, 0)
     data = build_training(recipe, parts.train, made, taught=out / TAUGHT, on_asked=on_asked)
+    if data.hints is not None:
+        model.learn_hint(data.hints.shape[1])
     validate = build_validation(recipe, parts.valid, made)
     make_folder(out)
     save_text(json.dumps(table, indent=2), out / RESOLVED)
@@ -131,7 +121,7 @@ def train_texts(
             row = log_row(epoch.numbers(), list(recipe.heads))
             best = is_best([*log.rows, row], recipe)
             if best:
-                save_state(epoch.model.state_dict(), out / BEST)
+                save_state(own_state(epoch.model), out / BEST)
             log.append(row)
             yield EpochResult(epoch, row["accuracy"], best, row["macro_f1"])
 
@@ -140,69 +130,13 @@ def _repair(out: Path, recipe: TextRecipe, log: RunLog, kept: Resumed) -> None:
     """Make logs and best weights agree with the checkpoint, wherever a kill came between."""
     log.begin([log_row(numbers, list(recipe.heads)) for numbers in kept.history])
     if is_best(log.rows, recipe):
-        save_state(kept.network().state_dict(), out / BEST)
+        save_state(own_state(kept.network()), out / BEST)
 
 
 def is_best(rows: Sequence[Row], recipe: TextRecipe) -> bool:
     """Whether the last of these epochs is the first with the best mean accuracy."""
     means = [np.mean([row["accuracy"][head] for head in recipe.judged]) for row in rows]
     return int(np.argmax(means)) == len(means) - 1
-
-
-def prepare_run(recipe: TextRecipe, rows: TextRows) -> Prepared:
-    """The tokenizer of the recipe's encoder, or one fitted to the training texts."""
-    clean = find_cleaner(recipe.encode.clean)
-    folder = find_encoder(recipe.network.settings.encoder)
-    texts = lemmatized(rows.texts, recipe)
-    made = (
-        find_tokenizer(folder)
-        if folder is not None
-        else train_tokenizer(clean(one) for one in texts)
-    )
-    vocabulary = read_vocabulary(made, folder=folder)
-    at_least = max(KNOWN_FROM, len(rows) // KNOWN_SHARE)
-    words = frequent_words(rows.texts, clean=clean, at_least=at_least)
-    return Prepared(open_encoder(recipe, made, vocabulary), made, vocabulary, tuple(words))
-
-
-def open_encoder(recipe: TextRecipe, tokenizer: bytes, vocabulary: Vocabulary) -> TextEncoder:
-    """The encoder of a recipe's network, the same that its artefact will have."""
-    how = recipe.encode
-    return TextEncoder(tokenizer, clean=how.clean, max_tokens=how.max_tokens, pad=vocabulary.pad)
-
-
-def build_text_model(recipe: TextRecipe, vocabulary: Vocabulary) -> TextModel:
-    """The recipe's network, random weights drawn from its seed, begun with those of `start`.
-
-    Raises:
-        InputError: `start` has another token source.
-        ModelError: an encoder or a file of vectors cannot be used.
-    """
-    torch.manual_seed(recipe.schedule.seed)
-    heads = {head: len(HEAD_SPACES[head]) for head in recipe.heads}
-    model: TextModel = recipe.network.settings.build(heads, vocabulary)
-    if recipe.start:
-        _begin_with(model, recipe)
-    return model
-
-
-def _begin_with(model: TextModel, recipe: TextRecipe) -> None:
-    """The token source of the run `start`, and what else of it fits: reader and heads."""
-    kept, own = load_state(Path(recipe.start) / BEST), model.state_dict()
-    fitting = {
-        name: value
-        for name, value in kept.items()
-        if name in own and value.shape == own[name].shape
-    }
-    tokens = [
-        {name for name in names if name.startswith("tokens.")} for names in (kept, own, fitting)
-    ]
-    if not tokens[0] == tokens[1] == tokens[2]:
-        raise InputError(
-            f"start = '{recipe.start}': its token source is not that of {recipe.name}: both "
-            "recipes need the same encoder, tune and lora_rank"
-        )
-    model.load_state_dict(fitting, strict=False)
 
 
 def build_training(
@@ -234,14 +168,17 @@ def build_training(
         told = _teach(recipe, rows.texts, targets, rows.own, kept=taught, on_asked=on_asked)
         targets = {head: t[places] for head, t in told.items()}
     clauses = find_clauses(texts if how.denials else (), words=how.denials, seed=seed)
+    whole = [*learned, *clauses.texts]
+    hints = _ask_hint(recipe, whole, rows.own[places], kept=taught, on_asked=on_asked)
     said = {head: clauses.targets(HEAD_SPACES[head]) for head in targets}
     stays = np.concatenate([rows.own[places], np.ones(len(clauses.texts), dtype=np.bool_)])
     return TextTraining(
-        encoded=made.encoder.encode([*learned, *clauses.texts]),
+        encoded=made.encoder.encode(whole),
         targets={
             head: torch.from_numpy(np.concatenate([t, said[head]])) for head, t in targets.items()
         },
         own=torch.from_numpy(stays),
+        hints=hints,
         pad=made.vocabulary.pad,
         hidden=hidden_token(made.vocabulary),
     )
@@ -272,6 +209,31 @@ def _teach(
     for head, t in told.items():
         blended[head][rows] = t
     return blended
+
+
+def _ask_hint(
+    recipe: TextRecipe,
+    texts: Sequence[str],
+    own: NDArray[np.bool_],
+    *,
+    kept: Path | None,
+    on_asked: OnAsked | None,
+) -> Tensor | None:
+    if recipe.hint is None:
+        return None
+    asked = torch.ones(len(texts), dtype=torch.bool)
+    if not recipe.teach_further:
+        asked[: len(own)] = torch.from_numpy(own)
+    beside = None if kept is None else kept.with_name(HINTS)
+    told = ask_hint(
+        recipe.hint,
+        [texts[i] for i in torch.nonzero(asked).flatten()],
+        kept=beside,
+        on_asked=on_asked,
+    )
+    hints = torch.zeros(len(texts), told.shape[1])
+    hints[asked] = told
+    return hints
 
 
 def build_validation(recipe: TextRecipe, valid: Mapping[str, AnyTexts], made: Prepared) -> Validate:
@@ -321,15 +283,3 @@ def _score_head(head: str, probs: np.ndarray, target: np.ndarray) -> dict[str, f
         head: float(accuracy_of(confusion)),
         f"{head}_macro_f1": float(macro_f1_of(confusion)),
     }
-
-
-def lemmatized(texts: Sequence[str], recipe: TextRecipe) -> Sequence[str]:
-    """The texts, or their lemmas if the recipe says so.
-
-    Raises:
-        MissingExtraError: spaCy or its model is not installed.
-    """
-    if not recipe.encode.lemmatize:
-        return texts
-    analyze = load_spacy()
-    return [lemmatize(text, analyze=analyze) for text in texts]

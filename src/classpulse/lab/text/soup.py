@@ -6,8 +6,8 @@ from pathlib import Path
 from classpulse.core.errors import InputError
 from classpulse.core.files import new_file
 from classpulse.lab.models.base import RANDOM
+from classpulse.lab.text.network import TOKENIZER, WORDS
 from classpulse.lab.text.recipe import TextRecipe, text_recipe_table
-from classpulse.lab.text.run import TOKENIZER, WORDS
 from classpulse.lab.train.soup import apart, best_states, check_members, mean_state, save_mean
 
 SEED = "schedule.noise_seed"  # `schedule.seed` decides what is held out too, so it is the same

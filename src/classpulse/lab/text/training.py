@@ -1,7 +1,8 @@
 """Training texts as numbers, and the steps of an epoch on them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from classpulse.core.errors import InputError
 from classpulse.lab.models.text_base import TextModel
-from classpulse.lab.text.heads import disagreement, text_loss
+from classpulse.lab.text.heads import disagreement, hint_distance, text_loss
 from classpulse.lab.text.recipe import TextRecipe
 from classpulse.lab.train.average import WeightAverage
 from classpulse.lab.train.epoch import Trained
@@ -24,6 +25,7 @@ POOL = 32  # batches that are sorted by length together: little padding, and ord
 VALID_BATCH = 64
 
 Encoded = Sequence[NDArray[np.int64]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class TextTraining:
         encoded: n texts as token numbers.
         targets: head -> (n, k) float32, zeros where a row has no label.
         own: (n,) bool, rows of every epoch; of the others so many are drawn as the recipe says.
+        hints: (n, w) vectors to tell, zeros where a row has none; None without hints.
         pad, hidden: numbers of the tokens that fill a batch and that stand for a hidden one.
     """
 
@@ -42,6 +45,7 @@ class TextTraining:
     own: Tensor
     pad: int
     hidden: int
+    hints: Tensor | None = None
 
 
 def begin(model: TextModel, recipe: TextRecipe) -> RunState:
@@ -62,7 +66,8 @@ def begin(model: TextModel, recipe: TextRecipe) -> RunState:
 def text_groups(model: TextModel, recipe: TextRecipe) -> Groups:
     """The optimizer's groups: reader and heads, then the token source at its own learning rate."""
     decay = recipe.optimizer.settings.weight_decay
-    groups = parameter_groups(nn.ModuleList([model.reader, model.heads]), weight_decay=decay)
+    fast = [model.reader, model.heads, *([] if model.hint is None else [model.hint])]
+    groups = parameter_groups(nn.ModuleList(fast), weight_decay=decay)
     if model.tokens.tuned:
         slow = parameter_groups(model.tokens, weight_decay=decay)
         groups += [group | {"scale": recipe.schedule.encoder_rate} for group in slow]
@@ -126,7 +131,8 @@ def draw_batches(
 
 def take_step(run: RunState, data: TextTraining, recipe: TextRecipe, rows: Tensor) -> float:
     """One step of the optimizer on these rows (b,); gives the loss."""
-    plan = recipe.schedule
+    plan, model = recipe.schedule, run.model
+    assert isinstance(model, TextModel)
     batch = pad_batch(data.encoded, rows.numpy(), pad=data.pad)
     ids, mask = torch.from_numpy(batch.ids), torch.from_numpy(batch.mask)
     if plan.word_dropout:
@@ -137,9 +143,13 @@ def take_step(run: RunState, data: TextTraining, recipe: TextRecipe, rows: Tenso
     passes: list[dict[str, Tensor]] = []
     for _ in range(2 if plan.consistency else 1):
         with half_precision():
-            logits = run.model(ids, mask)
+            z = model.read(ids, mask)
+            logits = model.answer(z)
+            told = None if model.hint is None else model.hint(z)
         passes.append({head: values.float() for head, values in logits.items()})
         loss = loss + text_loss(passes[-1], targets, recipe.heads, loss=recipe.loss.settings)
+        if told is not None and data.hints is not None and recipe.hint is not None:
+            loss = loss + recipe.hint.weight * hint_distance(told, data.hints[rows])
     loss = loss / len(passes)
     if plan.consistency:
         loss = loss + plan.consistency * disagreement(passes[0], passes[1], recipe.heads)
@@ -161,23 +171,33 @@ def predict_logits(
     model: nn.Module, encoded: Encoded, *, pad: int, batch: int = VALID_BATCH
 ) -> dict[str, Tensor]:
     """Logits of every head in evaluation mode, {head: (n, k)} float32, in the order of texts."""
-    model.eval()
     rows: list[Tensor] = []
     parts: dict[str, list[Tensor]] = {}
-    with torch.inference_mode(), half_precision():
-        for part, logits in _ask(model, encoded, pad, batch):
-            rows.append(part)
-            for head, values in logits.items():
-                parts.setdefault(head, []).append(values.float())
+    for part, logits in _ask(model, model, encoded, pad, batch):
+        rows.append(part)
+        for head, values in logits.items():
+            parts.setdefault(head, []).append(values.float())
     back = torch.argsort(torch.cat(rows))
     return {head: torch.cat(chunks)[back] for head, chunks in parts.items()}
 
 
+def predict_vectors(
+    model: TextModel, encoded: Encoded, *, pad: int, batch: int = VALID_BATCH
+) -> Tensor:
+    """What the heads read of every text in evaluation mode, (n, w) float32, in their order."""
+    rows, parts = zip(*_ask(model, model.read, encoded, pad, batch), strict=True)
+    return torch.cat([one.float() for one in parts])[torch.argsort(torch.cat(rows))]
+
+
 def _ask(
-    model: nn.Module, encoded: Encoded, pad: int, size: int
-) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+    model: nn.Module, ask: Callable[[Tensor, Tensor], T], encoded: Encoded, pad: int, size: int
+) -> Iterator[tuple[Tensor, T]]:
+    model.eval()
     order = np.argsort([len(ids) for ids in encoded], kind="stable")
-    for start in range(0, len(order), size):
-        batch = pad_batch(encoded, order[start : start + size], pad=pad)
-        logits = model(torch.from_numpy(batch.ids), torch.from_numpy(batch.mask))
-        yield torch.from_numpy(batch.rows), logits
+    with torch.inference_mode(), half_precision():
+        for start in range(0, len(order), size):
+            batch = pad_batch(encoded, order[start : start + size], pad=pad)
+            yield (
+                torch.from_numpy(batch.rows),
+                ask(torch.from_numpy(batch.ids), torch.from_numpy(batch.mask)),
+            )

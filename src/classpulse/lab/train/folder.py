@@ -14,6 +14,7 @@ from classpulse.runtime.model import find_model, shipped_models
 
 CHECKPOINT, BEST, RESOLVED = "checkpoint.pt", "best.pt", "recipe.json"
 TAUGHT = "taught.pt"  # what the teachers said of the training part
+HINTS = "hints.pt"  # what the network of the hints made of it
 
 
 def check_run(out: Path, recipe: Recipe, *, resume: bool) -> None:
@@ -54,13 +55,16 @@ def check_table(out: Path, table: Mapping[str, Any], *, resume: bool) -> None:
         )
 
 
-def check_start(start: str | None, table: Mapping[str, Any], *, held: Sequence[str]) -> None:
+def check_start(
+    start: str | None, table: Mapping[str, Any], *, held: Sequence[str], key: str = "start"
+) -> None:
     """Refuse weights that may have learned from what this run is judged on.
 
     Args:
         start: the run or artefact whose weights this one begins with; none if empty.
         table: this recipe as plain values.
         held: keys, as ``data.split``, that decide what is held out: both runs must agree in them.
+        key: what names the other run in this recipe.
 
     Raises:
         InputError: they do not, or the other run does not say.
@@ -72,7 +76,7 @@ def check_start(start: str | None, table: Mapping[str, Any], *, held: Sequence[s
     differ = [key for key in held if _at(other, key) != _at(now, key)]
     if differ:
         raise InputError(
-            f"start = '{start}' was held out of other rows ({', '.join(differ)}): it may have "
+            f"{key} = '{start}' was held out of other rows ({', '.join(differ)}): it may have "
             "learned from what this recipe is judged on; give both the same"
         )
 
