@@ -12,7 +12,6 @@ from classpulse.core.errors import InputError
 from classpulse.lab import chain
 from classpulse.lab.book import open_recipe
 from classpulse.lab.chain import Given, parse_changes, plan_chain
-from classpulse.lab.text.recipe import Hint
 from classpulse.lab.train.teach import Teaching
 
 RUNS = Path("runs")
@@ -53,10 +52,14 @@ def test_teachers_that_are_not_shipped_are_made_first() -> None:
         "train text-further",
         "train text-large",
         "publish text-large",
+        "train text-pupil",
         "train text-emotion",
         "publish text-emotion",
     ]
-    assert 'teach.teachers=["runs/text-large/artefact"]' in commands[3]
+    for command in commands[3:]:
+        assert 'teach.teachers=["runs/text-large/artefact"]' in command
+        assert 'hint.run="runs/text-large"' in command
+    assert 'start="runs/text-pupil"' in commands[4]
 
 
 def test_shipped_teachers_and_members_are_taken_as_they_are() -> None:
@@ -144,15 +147,3 @@ def test_the_command_stops_at_the_first_that_fails(
     result = command("reproduce", "face-base", "--data", "fer2013=x.csv")
     assert result.code != 0 and "no recipe 'nothing'" in result.err
     assert 'name = "face-base"' in result.out and "recipes ls" not in result.out
-
-
-def test_the_run_that_gives_hints_is_trained_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    def with_hint(name: str) -> Any:
-        recipe = open_recipe(name)
-        hint = Hint("runs/text-large") if name == "text-further" else None
-        return replace(recipe, hint=hint) if hint else recipe
-
-    monkeypatch.setattr("classpulse.lab.chain.open_recipe", with_hint)
-    commands = planned("text-further", TEXTS)
-    assert heads(commands)[:2] == ["train text-large", "train text-further"]
-    assert 'hint.run="runs/text-large"' in commands[1]

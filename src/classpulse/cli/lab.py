@@ -119,8 +119,8 @@ def publish(
     votes: Votes = None,
     changes: Changes = None,
     gate: Annotated[bool, typer.Option(help="Fit the quality gate: minutes of work.")] = True,
-    precision: Annotated[str | None, typer.Option(help="Of texts: float32, int8 or int8-weights; "
-                                                       "the recipe's.")] = None,
+    precision: Annotated[str | None, typer.Option(help="Of texts: float32, int8, int8-weights or "
+                                                       "int6-weights; the recipe's.")] = None,
 ) -> None:  # fmt: skip
     """Calibrate, export, measure and fit the quality gate of a finished run. Needs [lab]."""
     if text.is_text_recipe(recipe):

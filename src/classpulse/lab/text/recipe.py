@@ -25,7 +25,7 @@ from classpulse.lab.train.stopping import Stopping
 from classpulse.lab.train.teach import Teaching
 from classpulse.text.encode import find_cleaner
 
-PRECISIONS = ("float32", "int8", "int8-weights")
+PRECISIONS = ("float32", "int8", "int8-weights", "int6-weights")
 
 
 @dataclass(frozen=True, slots=True)
