@@ -15,7 +15,7 @@ ROWS = {  # in plain words; a head of another model stands under its own name
 }
 CAUTION = (
     "Words are not feelings: this is the tone of a text, often wrong, and nothing about a person. "
-    'It often misses "not" and "any more" (in two of three of our test cases: '
+    'It often misses "not" and "any more" (in two of five of our test cases: '
     "docs/text-behaviour.md)."
 )
 
