@@ -182,23 +182,17 @@ def test_a_run_may_be_killed_every_time(killer: Killer, straight: list[str]) -> 
     assert_same_run(killer.place / "often", killer.place / "straight")
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("point", ["step", "half", "replace"])
 def test_an_interrupt_cleans_up_behind_itself(
-    killer: Killer, straight: list[str], point: str
+    killer: Killer, straight: list[str], point: str, number: signal.Signals
 ) -> None:
-    name, before = f"interrupt-{point}", killer.read_stderr()
-    code, placed = killer.train(name, point, 3, signal.SIGINT)
+    name, before = f"{number.name}-{point}", killer.read_stderr()
+    code, placed = killer.train(name, point, 3, number)
     assert (code, killer.read_stderr()[len(before) :]) == (130, INTERRUPTED)
     assert {path.name for path in (killer.place / name).iterdir()} == set(placed)
     assert killer.train(name)[0] == 0
     assert_same_run(killer.place / name, killer.place / "straight")
-
-
-def test_a_termination_is_no_worse_than_a_kill(killer: Killer, straight: list[str]) -> None:
-    before = killer.read_stderr()
-    assert killer.train("term", "half", 2, signal.SIGTERM)[0] == -signal.SIGTERM
-    assert killer.train("term")[0] == 0 and killer.read_stderr() == before
-    assert_same_run(killer.place / "term", killer.place / "straight")
 
 
 def test_an_interrupt_from_outside_is_one_line(place: Path, straight: list[str]) -> None:
