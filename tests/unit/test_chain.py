@@ -53,6 +53,7 @@ def test_teachers_that_are_not_shipped_are_made_first() -> None:
         "train text-large",
         "publish text-large",
         "train text-pupil",
+        "train text-pupil-2",
         "train text-emotion",
         "publish text-emotion",
     ]
@@ -60,6 +61,7 @@ def test_teachers_that_are_not_shipped_are_made_first() -> None:
         assert 'teach.teachers=["runs/text-large/artefact"]' in command
         assert 'hint.run="runs/text-large"' in command
     assert 'start="runs/text-pupil"' in commands[4]
+    assert 'start="runs/text-pupil-2"' in commands[5]
 
 
 def test_shipped_teachers_and_members_are_taken_as_they_are() -> None:
