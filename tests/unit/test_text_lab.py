@@ -515,6 +515,16 @@ def test_further_rows_get_no_hint_where_the_recipe_says_so(
     assert own is not None and own.any(dim=1).tolist() == sorted(rows.own, reverse=True)
 
 
+def test_hints_without_weight_are_not_asked_for(
+    recipe: TextRecipe, posts: Path, tmp_path: Path
+) -> None:
+    train(recipe, posts, tmp_path / "first")
+    plain = train(recipe, posts, tmp_path / "plain")
+    told = hinted(tmp_path, tmp_path / "first", "hint.weight=0.0")
+    assert train(told, posts, tmp_path / "told") == plain
+    assert not (tmp_path / "told" / "hints.pt").exists()
+
+
 def test_hints_of_a_run_that_held_out_other_rows_are_refused(
     recipe: TextRecipe, posts: Path, tmp_path: Path
 ) -> None:

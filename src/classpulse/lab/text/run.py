@@ -38,9 +38,7 @@ from classpulse.lab.text.training import (
     scored,
     train_epoch,
 )
-from classpulse.lab.text.vocabulary import (
-    hidden_token,
-)
+from classpulse.lab.text.vocabulary import hidden_token
 from classpulse.lab.train.answers import OnAsked
 from classpulse.lab.train.checkpoint import save_state
 from classpulse.lab.train.epoch import EpochResult, Resumed
@@ -219,7 +217,7 @@ def _ask_hint(
     kept: Path | None,
     on_asked: OnAsked | None,
 ) -> Tensor | None:
-    if recipe.hint is None:
+    if recipe.hint is None or not recipe.hint.weight:  # asking takes minutes
         return None
     asked = torch.ones(len(texts), dtype=torch.bool)
     if not recipe.teach_further:
