@@ -221,6 +221,20 @@ def test_a_head_is_judged_beside_on_what_no_head_has_learned(
     ]
 
 
+def test_what_training_repeats_is_judged_apart(tmp_path: Path) -> None:
+    recipe = RECIPE.replace("seven-source-balanced", "own").replace("sets = [", 'sets = ["texts", ')
+    parts = load(tmp_path, recipe)
+    valid = parts.valid["text-7"]
+    assert isinstance(valid, TextSet)
+    repeated = valid.texts[0].upper() + "!"  # the same words
+    rows = replace(parts.train, texts=(repeated, *parts.train.texts[1:]))
+    sets = judged_sets(replace(parts, train=rows))
+    rest = next(one for one in sets if one.texts.name == f"{valid.name}, without repeats")
+    assert rest.head == "text-7" and not rest.fitted
+    assert set(valid.texts) - set(rest.texts.texts) == {valid.texts[0]}
+    assert len(sets) == len(judged_sets(parts)) + 1
+
+
 def test_without_the_dev_part_nothing_is_judged_beside_unless_it_must_be(tmp_path: Path) -> None:
     recipe = RECIPE.replace("seven-source-balanced", "own").replace("sets = [", 'sets = ["texts", ')
     recipe = recipe.replace(", goemotions = 1.0 }", " }")

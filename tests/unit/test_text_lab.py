@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -22,7 +23,12 @@ from classpulse.core.labels import GOEMOTIONS_28, ISEAR_7, TEXT_5  # noqa: E402
 from classpulse.lab.data.splits import Rows, build_manifest, load_manifest  # noqa: E402
 from classpulse.lab.data.text_readers import load_goemotions, load_labelled_texts  # noqa: E402
 from classpulse.lab.models.base import RANDOM  # noqa: E402
-from classpulse.lab.models.lora import LoraLinear, add_lora, merge_lora  # noqa: E402
+from classpulse.lab.models.lora import (  # noqa: E402
+    LoraLinear,
+    add_lora,
+    merge_lora,
+    under_lora,
+)
 from classpulse.lab.models.text_base import TextModel, Vocabulary  # noqa: E402
 from classpulse.lab.models.text_encoders import SMALL, find_encoder  # noqa: E402
 from classpulse.lab.models.text_registry import (  # noqa: E402
@@ -34,7 +40,7 @@ from classpulse.lab.models.text_registry import (  # noqa: E402
 )
 from classpulse.lab.models.text_vectors import load_vectors  # noqa: E402
 from classpulse.lab.text.augment import augment_texts  # noqa: E402
-from classpulse.lab.text.compose import COMPOSITIONS, Composed  # noqa: E402
+from classpulse.lab.text.compose import COMPOSITIONS, Composed, held_parts  # noqa: E402
 from classpulse.lab.text.export import PRECISIONS, export_text_onnx  # noqa: E402
 from classpulse.lab.text.heads import disagreement, hint_distance  # noqa: E402
 from classpulse.lab.text.hint import ask_hint  # noqa: E402
@@ -388,6 +394,45 @@ def test_a_run_begins_with_the_encoder_of_another(
         train(dataclasses.replace(other, start=str(tmp_path / "first")), posts, tmp_path / "third")
 
 
+def test_what_is_cleaned_out_of_training_does_not_change_what_is_held_out() -> None:
+    assert held_parts({"text-7": "seven-clean", "text-5": "five-of-seven"}) == {
+        "text-7": "seven",
+        "text-5": "seven",
+    }
+    assert held_parts({"text-5": "five"}) == {"text-5": "five"}  # split apart
+
+
+def test_additions_begin_with_a_plain_encoder_and_stay_apart(
+    recipe: TextRecipe, posts: Path, tmp_path: Path
+) -> None:
+    train(recipe, posts, tmp_path / "plain")
+    changes = ["network.tune=lora", "network.lora_merged=false", "schedule.epochs=1"]
+    added = load_text_recipe(str(tmp_path / "tiny.toml"), changes=changes)
+    added = dataclasses.replace(added, start=str(tmp_path / "plain"))
+    train(added, posts, tmp_path / "added")
+    kept = torch.load(tmp_path / "plain" / BEST)
+    found = load_best(added, tmp_path / "added").state_dict()
+    for name, value in kept.items():
+        if name.startswith("tokens."):
+            assert torch.equal(found.get(name, found.get(under_lora(name))), value), name
+    assert any(name.endswith(".b") and value.any() for name, value in found.items())
+    alone, beside = tmp_path / "alone", tmp_path / "beside"
+    export_run(tmp_path / "plain", alone, precision="int6-weights")
+    export_run(tmp_path / "added", beside, precision="int6-weights")
+    assert _rounded(alone) == _rounded(beside)  # every large matrix of the first, to the bit
+    told, plain = (
+        OnnxTextModel(str(one)).predict(["i am sad and i cried"])["text-5"].probs
+        for one in (beside, alone)
+    )
+    assert np.abs(told - plain).max() > 1e-3
+
+
+def _rounded(folder: Path) -> set[bytes]:
+    """The matrices of the encoder, those of the additions and heads aside."""
+    graph = onnx.load(str(folder / "model.onnx")).graph
+    return {t.raw_data for t in graph.initializer if t.data_type == 3 and min(t.dims) > 8}
+
+
 def test_a_run_begins_with_the_heads_of_another_where_they_fit(
     recipe: TextRecipe, posts: Path, tmp_path: Path
 ) -> None:
@@ -407,13 +452,13 @@ def test_a_run_begins_with_the_heads_of_another_where_they_fit(
 def test_a_run_that_held_out_other_texts_is_no_start(
     recipe: TextRecipe, posts: Path, tmp_path: Path
 ) -> None:
-    train(recipe, posts, tmp_path / "first")
-    other = dataclasses.replace(recipe, start=str(tmp_path / "first"))
-    other = dataclasses.replace(
-        other, data=dataclasses.replace(other.data, dedup=not other.data.dedup)
-    )
+    loose = recipe
+    strict = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, dedup=True))
+    train(strict, posts, tmp_path / "first")
+    train(dataclasses.replace(loose, start=str(tmp_path / "first")), posts, tmp_path / "second")
+    train(loose, posts, tmp_path / "loose")
     with pytest.raises(InputError, match=r"held out of other rows \(data\.dedup\)"):
-        train(other, posts, tmp_path / "second")
+        train(dataclasses.replace(strict, start=str(tmp_path / "loose")), posts, tmp_path / "x")
     (tmp_path / "first" / "recipe.json").unlink()
     with pytest.raises(InputError, match="nobody knows what that run learned from"):
         train(dataclasses.replace(recipe, start=str(tmp_path / "first")), posts, tmp_path / "x")

@@ -33,7 +33,10 @@ from classpulse.lab.train.teach import Teaching
 
 PRECISIONS = ("float32", "float16", "int8")
 EXPORT = ("flip", "shifts", "precision")  # what the artefact does, not what is trained
-AFTERWARDS = {"averaging": ("seeds",)}  # by table, what becomes of a run when it is over
+AFTERWARDS = {
+    "averaging": ("seeds",),
+    "network": ("lora_merged",),
+}  # by table, what becomes of a run when it is over
 
 
 @dataclass(frozen=True, slots=True)

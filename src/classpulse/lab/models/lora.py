@@ -47,6 +47,22 @@ def merge_lora(network: nn.Module) -> None:
             _replace(network, name, layer.merged())
 
 
+def additions(network: nn.Module) -> set[str]:
+    """Names of the weights that the additions of a network are made of."""
+    return {
+        f"{name}.{part}"
+        for name, layer in network.named_modules()
+        if isinstance(layer, LoraLinear)
+        for part in ("a", "b")
+    }
+
+
+def under_lora(name: str) -> str:
+    """Name of a layer's weights (``layer.weight``) once the layer is one that is added to."""
+    layer, _, weights = name.rpartition(".")
+    return f"{layer}.base.{weights}"
+
+
 def _replace(network: nn.Module, name: str, layer: nn.Module) -> None:
     parent, _, child = name.rpartition(".")
     setattr(network.get_submodule(parent), child, layer)

@@ -49,11 +49,16 @@ SEVEN_TO_FIVE = relabel_by_name(
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """One set: what it is, which corpora it needs, and how it is made and split."""
+    """One set: what it is, which corpora it needs, and how it is made and split.
+
+    Args:
+        parts_of: set whose parts it has, if not its own: both hold out the same texts.
+    """
 
     summary: str
     corpora: tuple[str, ...]
     split: Callable[[Corpora, LabelSpace, int], Parts]
+    parts_of: str = ""
 
 
 COMPOSITIONS: Registry[Composed] = Registry("composed text set")
@@ -198,11 +203,14 @@ def _named(texts: TextSet, parts: SplitRows) -> Parts:
 
 COMPOSITIONS.register("five")(Composed("thesis, 5 emotions of ISEAR, 70/20/10", ("isear",), _five))
 COMPOSITIONS.register("five-of-seven")(
-    Composed("the 5 in the parts of `seven`", ("isear", "meld"), _five_of_seven)
+    Composed("the 5 in the parts of `seven`", ("isear", "meld"), _five_of_seven, "seven")
 )
 COMPOSITIONS.register("isear-of-seven")(
     Composed(
-        "ISEAR with shame and guilt, in the parts of `seven`", ("isear", "meld"), _isear_of_seven
+        "ISEAR with shame and guilt, in the parts of `seven`",
+        ("isear", "meld"),
+        _isear_of_seven,
+        "seven",
     )
 )
 COMPOSITIONS.register("seven")(
@@ -213,6 +221,7 @@ COMPOSITIONS.register("five-of-seven-clean")(
         "`five-of-seven`, trained without non-answers and contradictory repeats",
         ("isear", "meld"),
         _five_of_seven_clean,
+        "seven",
     )
 )
 COMPOSITIONS.register("seven-clean")(
@@ -220,6 +229,7 @@ COMPOSITIONS.register("seven-clean")(
         "`seven`, trained without non-answers and contradictory repeats",
         ("isear", "meld"),
         _seven_clean,
+        "seven",
     )
 )
 COMPOSITIONS.register("seven-from-three")(
@@ -235,6 +245,12 @@ COMPOSITIONS.register("seven-source-balanced")(
 COMPOSITIONS.register("own")(
     Composed("a file of yours with text and label, 70/20/10 stratified", ("texts",), _own)
 )
+
+
+def held_parts(compose: Mapping[str, str]) -> dict[str, str]:
+    """Head -> the set whose parts its own has: recipes of equal ones hold out the same texts."""
+    return {head: COMPOSITIONS.get(name).parts_of or name for head, name in compose.items()}
+
 
 BESIDE = {"text-7": "seven-source-balanced"}
 """Head -> set in `COMPOSITIONS` that it is judged on too, where its corpora are given."""

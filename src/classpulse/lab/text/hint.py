@@ -7,11 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from classpulse.lab.models.text_encoders import find_encoder
-from classpulse.lab.text.network import TOKENIZER, load_best, open_encoder
+from classpulse.lab.text.network import load_best, open_encoder, read_run
 from classpulse.lab.text.recipe import Hint, load_text_recipe
 from classpulse.lab.text.training import predict_vectors
-from classpulse.lab.text.vocabulary import read_vocabulary
 from classpulse.lab.train.answers import OnAsked, Probs, mean_answers
 from classpulse.lab.train.folder import BEST, RESOLVED
 
@@ -37,9 +35,7 @@ def ask_hint(
     run = Path(how.run)
     recipe = load_text_recipe(str(run / RESOLVED))
     network = load_best(recipe, run)
-    tokenizer = (run / TOKENIZER).read_bytes()
-    folder = find_encoder(recipe.network.settings.encoder)
-    vocabulary = read_vocabulary(tokenizer, folder=folder)
+    tokenizer, vocabulary = read_run(recipe, run)
     encoded = open_encoder(recipe, tokenizer, vocabulary).encode(texts)
 
     def ask(places: list[int]) -> dict[str, Probs]:

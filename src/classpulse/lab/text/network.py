@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from classpulse.core.errors import InputError
 from classpulse.lab.data.lemmatize import lemmatize, load_spacy
-from classpulse.lab.models.lora import merge_lora
+from classpulse.lab.models.lora import additions, merge_lora, under_lora
 from classpulse.lab.models.text_base import TextModel, Vocabulary
 from classpulse.lab.models.text_encoders import find_encoder
 from classpulse.lab.text.heads import HEAD_SPACES
@@ -86,18 +86,21 @@ def build_text_model(recipe: TextRecipe, vocabulary: Vocabulary) -> TextModel:
 def _begin_with(model: TextModel, recipe: TextRecipe) -> None:
     """The token source of the run `start`, and what else of it fits: reader and heads."""
     kept, own = load_state(Path(recipe.start) / BEST), model.state_dict()
+    kept = {name if name in own else under_lora(name): value for name, value in kept.items()}
     fitting = {
         name: value
         for name, value in kept.items()
         if name in own and value.shape == own[name].shape
     }
+    begun_here = additions(model) - kept.keys()
     tokens = [
-        {name for name in names if name.startswith("tokens.")} for names in (kept, own, fitting)
+        {name for name in names if name.startswith("tokens.")}
+        for names in (kept, own.keys() - begun_here, fitting)
     ]
     if not tokens[0] == tokens[1] == tokens[2]:
         raise InputError(
             f"start = '{recipe.start}': its token source is not that of {recipe.name}: both "
-            "recipes need the same encoder, tune and lora_rank"
+            "recipes need the same encoder, and lora_rank if both have additions"
         )
     model.load_state_dict(fitting, strict=False)
 
@@ -114,8 +117,15 @@ def lemmatized(texts: Sequence[str], recipe: TextRecipe) -> Sequence[str]:
     return [lemmatize(text, analyze=analyze) for text in texts]
 
 
+def read_run(recipe: TextRecipe, run: Path) -> tuple[bytes, Vocabulary]:
+    """The tokenizer file of a run and what the recipe's network needs to know of it."""
+    tokenizer = (run / TOKENIZER).read_bytes()
+    folder = find_encoder(recipe.network.settings.encoder)
+    return tokenizer, read_vocabulary(tokenizer, folder=folder)
+
+
 def load_best(recipe: TextRecipe, run: Path) -> TextModel:
-    """The recipe's network with the weights of the run's best epoch, additions merged.
+    """The recipe's network with the weights of the run's best epoch, `lora_merged` or not.
 
     Raises:
         InputError: the run has none, they are of another network, or the recipe lemmatizes.
@@ -123,10 +133,8 @@ def load_best(recipe: TextRecipe, run: Path) -> TextModel:
     if recipe.encode.lemmatize:
         raise InputError(f"recipe {recipe.name} reads lemmas, which the room cannot make of a text")
     best = find_best(run, recipe.name)
-    vocabulary = read_vocabulary(
-        (run / TOKENIZER).read_bytes(), folder=find_encoder(recipe.network.settings.encoder)
-    )
-    network = build_text_model(dataclasses.replace(recipe, start=""), vocabulary)
+    network = build_text_model(dataclasses.replace(recipe, start=""), read_run(recipe, run)[1])
     load_weights(network, best)
-    merge_lora(network)
+    if getattr(recipe.network.settings, "lora_merged", True):
+        merge_lora(network)
     return network.eval()

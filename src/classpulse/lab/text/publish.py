@@ -20,7 +20,6 @@ from classpulse.lab.evaluate.metrics import cross_fitted_ece, fit_temperature
 from classpulse.lab.export import new_artefact, output_name, save_artefact
 from classpulse.lab.judge import ece_metric
 from classpulse.lab.models.text_base import TextModel
-from classpulse.lab.models.text_encoders import find_encoder
 from classpulse.lab.text.export import export_text_onnx
 from classpulse.lab.text.heads import HEAD_SPACES, MULTI
 from classpulse.lab.text.judge import judge_texts
@@ -31,11 +30,10 @@ from classpulse.lab.text.multi_calibration import (
     heat_multi,
     multi_ece,
 )
-from classpulse.lab.text.network import TOKENIZER, WORDS, load_best, open_encoder
+from classpulse.lab.text.network import TOKENIZER, WORDS, load_best, open_encoder, read_run
 from classpulse.lab.text.recipe import TextRecipe, load_text_recipe
 from classpulse.lab.text.sources import TextParts, load_text_parts
 from classpulse.lab.text.states import RULE, fit_state_thresholds, state_ece, state_metrics
-from classpulse.lab.text.vocabulary import read_vocabulary
 from classpulse.lab.train.folder import RESOLVED
 from classpulse.lab.train.origin import INITIAL
 from classpulse.lab.train.soup import describe_members
@@ -134,9 +132,8 @@ def _write(
     learned: str,
 ) -> TextCard:
     """All files of an artefact, nothing measured, its gate open."""
-    tokenizer, words = (run / TOKENIZER).read_bytes(), (run / WORDS).read_bytes()
-    folder = find_encoder(recipe.network.settings.encoder)
-    vocabulary = read_vocabulary(tokenizer, folder=folder)
+    words = (run / WORDS).read_bytes()
+    tokenizer, vocabulary = read_run(recipe, run)
     encoder = open_encoder(recipe, tokenizer, vocabulary)
     known = words.decode("utf-8").split()[:COMPARED]
     begun = f", then those of {recipe.start}" if recipe.start else ""

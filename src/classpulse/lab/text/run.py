@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from classpulse.lab.data.corpora import AnyTexts
 from classpulse.lab.data.texts import MultiTextSet
 from classpulse.lab.evaluate.resample import accuracy_of, count_confusion, macro_f1_of
 from classpulse.lab.text.augment import augment_texts
+from classpulse.lab.text.compose import held_parts
 from classpulse.lab.text.deny import find_clauses
 from classpulse.lab.text.heads import HEAD_SPACES, MULTI, Probs, one_hot, text_loss
 from classpulse.lab.text.hint import ask_hint
@@ -87,8 +89,9 @@ def train_texts(
     """
     table = text_recipe_table(recipe)
     check_table(out, table, resume=resume)  # before the data are read
-    check_start(recipe.start, table, held=HELD)
-    check_start("" if recipe.hint is None else recipe.hint.run, table, held=HELD, key="hint.run")
+    hint = "" if recipe.hint is None else recipe.hint.run
+    for key, begun in (("start", recipe.start), ("hint.run", hint)):
+        check_start(begun, table, held=HELD, key=key, means=_what_is_held)
     parts = load_text_parts(recipe, paths)
     made = prepare_run(recipe, parts.train)
     model = build_text_model(recipe, made.vocabulary)
@@ -122,6 +125,10 @@ def train_texts(
                 save_state(own_state(epoch.model), out / BEST)
             log.append(row)
             yield EpochResult(epoch, row["accuracy"], best, row["macro_f1"])
+
+
+def _what_is_held(key: str, value: Any) -> Any:
+    return held_parts(value) if key == "data.compose" and value else value
 
 
 def _repair(out: Path, recipe: TextRecipe, log: RunLog, kept: Resumed) -> None:

@@ -1,7 +1,7 @@
 """The folder of a run: what its files are called, and when one may be gone on from."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +56,22 @@ def check_table(out: Path, table: Mapping[str, Any], *, resume: bool) -> None:
 
 
 def check_start(
-    start: str | None, table: Mapping[str, Any], *, held: Sequence[str], key: str = "start"
+    start: str | None,
+    table: Mapping[str, Any],
+    *,
+    held: Sequence[str],
+    key: str = "start",
+    means: Callable[[str, Any], Any] = lambda key, value: value,
 ) -> None:
     """Refuse weights that may have learned from what this run is judged on.
 
     Args:
         start: the run or artefact whose weights this one begins with; none if empty.
         table: this recipe as plain values.
-        held: keys, as ``data.split``, that decide what is held out: both runs must agree in them.
+        held: keys, as ``data.split``, that decide what is held out: both runs must agree in them,
+            but a switch that holds out more may be on in the other alone.
         key: what names the other run in this recipe.
+        means: (key, value) -> what of a value decides what is held out.
 
     Raises:
         InputError: they do not, or the other run does not say.
@@ -73,7 +80,12 @@ def check_start(
         return
     other = _start_table(start)
     now = json.loads(json.dumps(table))
-    differ = [key for key in held if _at(other, key) != _at(now, key)]
+    differ = [
+        key
+        for key in held
+        for theirs, ours in ((means(key, _at(other, key)), means(key, _at(now, key))),)
+        if theirs != ours and not (theirs is True and ours is None)
+    ]
     if differ:
         raise InputError(
             f"{key} = '{start}' was held out of other rows ({', '.join(differ)}): it may have "
