@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -57,6 +60,7 @@ from classpulse.lab.text.recipe import (  # noqa: E402
 )
 from classpulse.lab.text.run import build_training, train_texts  # noqa: E402
 from classpulse.lab.text.sources import load_text_parts  # noqa: E402
+from classpulse.lab.text.splice import splice_texts  # noqa: E402
 from classpulse.lab.text.states import RULE, fit_state_thresholds  # noqa: E402
 from classpulse.lab.text.training import predict_vectors  # noqa: E402
 from classpulse.lab.train.checkpoint import load_state  # noqa: E402
@@ -492,6 +496,35 @@ def test_teachers_are_asked_about_variants_where_the_recipe_says_so(
     assert not torch.allclose(plain.targets["text-5"], taught.targets["text-5"])
 
 
+def test_spliced_texts_have_what_teachers_say_alone(
+    recipe: TextRecipe, posts: Path, tmp_path: Path
+) -> None:
+    teacher, path = write_text_artefact(tmp_path / "teacher"), str(tmp_path / "tiny.toml")
+    changes = [f'teach.teachers=["{teacher}"]', "teach_variants=true", "augment.splices=2"]
+    with pytest.raises(InputError, match="splices: needs teach_variants and teach_unlabelled"):
+        load_text_recipe(path, changes=changes)
+    splices = load_text_recipe(path, changes=[*changes, "teach_unlabelled=0.5"])
+    rows = load_text_parts(recipe, {"texts": posts}).train
+    rows = dataclasses.replace(rows, own=np.arange(len(rows)) % 2 == 0)
+    data = build_training(splices, rows, prepare_run(recipe, rows))
+    said = [rows.texts[i] for i in np.flatnonzero(rows.own)]
+    made = splice_texts(said, each=2, seed=splices.schedule.seed)
+    assert len(data.encoded) == len(rows) + len(made) and data.own[-len(made) :].all()
+    told = OnnxTextModel(str(teacher)).predict(made)["text-5"].probs
+    assert np.allclose(data.targets["text-5"][-len(made) :].numpy(), 0.5 * told, atol=1e-6)
+
+
+@given(st.lists(st.lists(st.sampled_from(["we", "ran.", "and", "so", "cried"]), max_size=12)))
+def test_a_splice_begins_as_one_text_and_ends_as_another(words: list[list[str]]) -> None:
+    texts = [" ".join(some) for some in words]
+    long = [text for text in texts if len(text.split()) >= 6]
+    made = splice_texts(texts, each=1, seed=3)
+    assert len(made) == (len(long) if len(long) > 1 else 0)
+    for text, own in zip(made, long, strict=False):
+        assert text.split()[:3] == own.split()[:3]
+        assert any(text.split()[-3:] == other.split()[-3:] for other in long)
+
+
 # --- hints ---------------------------------------------------------------------------------------
 
 
@@ -660,6 +693,35 @@ def test_runs_that_differ_in_their_noise_are_averaged(
     assert told.code == 3 and "whose mean needs no data: --data is for faces only" in told.err
     told = command("average", path, tmp_path / "first", runs[0], "--out", tmp_path / "other")
     assert told.code == 3 and "is of another recipe than tiny (" in told.err
+
+
+def test_a_run_of_another_recipe_for_the_same_network_is_averaged_with_it(
+    recipe: TextRecipe, posts: Path, tmp_path: Path, command: Any
+) -> None:
+    path, other, run = str(tmp_path / "tiny.toml"), tmp_path / "plain", tmp_path / "noisy"
+    train(recipe, posts, tmp_path / "first")
+    begun = [f'start="{tmp_path / "first"}"', "schedule.epochs=1"]
+    plain = load_text_recipe(path, changes=[*begun, "rate.lr=1e-3"])
+    train(dataclasses.replace(plain, name="plain"), posts, other)
+    changes = [*begun, "schedule.noise_seed=4", 'averaging.runs=["runs/plain"]']
+    train(load_text_recipe(path, changes=changes), posts, run)
+    words = [word for change in changes for word in ("--set", change)]
+    result = command("average", path, run, other, *words, "--out", tmp_path / "mean")
+    assert result.code == 0, result.err
+    a, b, mean = (load_state(one / BEST) for one in (run, other, tmp_path / "mean"))
+    name = "heads.text-5.weight"
+    assert not torch.equal(a[name], b[name]) and torch.allclose(mean[name], (a[name] + b[name]) / 2)
+    card = export_run(tmp_path / "mean", tmp_path / "artefact")
+    assert "mean of the weights of 2 runs, seeds 4, and plain" in card.trained_on
+    kept = (other / "recipe.json").read_text()
+    for old, new, message in (
+        ('"lora_rank": 8', '"lora_rank": 9', r"\[network\] is not that of tiny"),
+        ('"text-5": "own"', '"text-7": "seven"', r"held out of other rows \(data.compose"),
+    ):
+        (other / "recipe.json").write_text(kept.replace(old, new, 1))
+        told = command("average", path, run, other, *words, "--out", tmp_path / "other")
+        assert told.code == 3 and re.search(message, told.err), told.err
+        assert not (tmp_path / "other").exists()
 
 
 def test_runs_with_new_encoders_are_not_averaged(

@@ -109,7 +109,8 @@ def _order(name: str, given: Given) -> list[AnyRecipe]:
                 "first of them another start or other teachers"
             )
         recipe = open_recipe(one)
-        for needed in (*_by_run(recipe).values(), *_by_artefact(recipe, given)):
+        needs = (*_by_run(recipe).values(), *_averaged_with(recipe), *_by_artefact(recipe, given))
+        for needed in needs:
             visit(needed, [*above, one])
         found[one] = recipe
 
@@ -123,6 +124,13 @@ def _by_run(recipe: AnyRecipe) -> dict[str, str]:
     runs = {"start": getattr(recipe, "start", None), "hint.run": hint.run if hint else None}
     names = {key: Path(run or "").name for key, run in runs.items()}
     return {key: name for key, name in names.items() if name in recipe_names()}
+
+
+def _averaged_with(recipe: AnyRecipe) -> list[str]:
+    """Recipes whose runs' weights are averaged with this one's."""
+    if not isinstance(recipe, TextRecipe):
+        return []
+    return [name for one in recipe.averaging.runs if (name := Path(one).name) in recipe_names()]
 
 
 def _by_artefact(recipe: AnyRecipe, given: Given) -> list[str]:
@@ -151,13 +159,14 @@ def _commands(recipe: AnyRecipe, given: Given, *, publish: bool) -> Iterator[Com
         words = (name, *data, *votes, *changes)
         yield ("train", *words, "--run", str(run), "--resume")
         whole = _whole(recipe, given)
-        if seeds := _further_seeds(recipe):
-            runs = {seed: given.run(f"{name}-{seed}") for seed in seeds}
+        if _is_mean(recipe):
+            runs = {seed: given.run(f"{name}-{seed}") for seed in _further_seeds(recipe)}
             key = text_soup.SEED if isinstance(recipe, TextRecipe) else soup.SEED
             for seed, one in runs.items():
                 of_it = ("--set", f"{key}={seed}", "--run", str(one), "--resume")
                 yield ("train", *words, *of_it)
-            averaged = map(str, (run, *runs.values()))
+            others = map(given.run, _averaged_with(recipe))
+            averaged = map(str, (run, *runs.values(), *others))
             learned = (*data, *votes) if of_faces else ()  # for their batch-norm statistics
             yield ("average", name, *averaged, *learned, *changes, "--out", str(whole))
         if publish and not (isinstance(recipe, TextRecipe) and is_baseline(recipe)):
@@ -166,7 +175,11 @@ def _commands(recipe: AnyRecipe, given: Given, *, publish: bool) -> Iterator[Com
 
 def _whole(recipe: AnyRecipe, given: Given) -> Path:
     """The folder of the run that counts: the recipe's own, or the mean of it and of others."""
-    return given.run(f"{recipe.name}-mean" if _further_seeds(recipe) else recipe.name)
+    return given.run(f"{recipe.name}-mean" if _is_mean(recipe) else recipe.name)
+
+
+def _is_mean(recipe: AnyRecipe) -> bool:
+    return bool(_further_seeds(recipe) or _averaged_with(recipe))
 
 
 def _further_seeds(recipe: AnyRecipe) -> tuple[int, ...]:

@@ -33,10 +33,8 @@ from classpulse.lab.train.teach import Teaching
 
 PRECISIONS = ("float32", "float16", "int8")
 EXPORT = ("flip", "shifts", "precision")  # what the artefact does, not what is trained
-AFTERWARDS = {
-    "averaging": ("seeds",),
-    "network": ("lora_merged",),
-}  # by table, what becomes of a run when it is over
+# by table, what becomes of a run when it is over
+AFTERWARDS = {"averaging": ("seeds", "runs"), "network": ("lora_merged",)}
 
 
 @dataclass(frozen=True, slots=True)

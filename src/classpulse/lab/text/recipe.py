@@ -238,10 +238,13 @@ class TextRecipe:
             raise InputError("data.unlabelled: needs teachers in [teach] and teach_unlabelled")
         if not self.teach_further and self.teach is None and self.hint is None:
             raise InputError("teach_further = false: needs teachers in [teach], or a [hint]")
-        if self.teach_variants and not (self.teach and self.augment.operations):
+        how = self.augment
+        if self.teach_variants and not (self.teach and (how.operations or how.splices)):
             raise InputError(
-                "teach_variants: needs teachers in [teach] and operations in [augment]"
+                "teach_variants: needs teachers in [teach] and operations or splices in [augment]"
             )
+        if how.splices and not (self.teach_variants and self.teach_unlabelled):
+            raise InputError("augment.splices: needs teach_variants and teach_unlabelled")
 
     @property
     def published(self) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ from classpulse.lab.text.network import (
 )
 from classpulse.lab.text.recipe import TextRecipe, text_recipe_table
 from classpulse.lab.text.sources import TextRows, load_text_parts
+from classpulse.lab.text.splice import splice_texts
 from classpulse.lab.text.teach import teach
 from classpulse.lab.text.training import (
     TextTraining,
@@ -91,7 +92,7 @@ def train_texts(
     check_table(out, table, resume=resume)  # before the data are read
     hint = "" if recipe.hint is None else recipe.hint.run
     for key, begun in (("start", recipe.start), ("hint.run", hint)):
-        check_start(begun, table, held=HELD, key=key, means=_what_is_held)
+        check_start(begun, table, held=HELD, key=key, means=what_is_held)
     parts = load_text_parts(recipe, paths)
     made = prepare_run(recipe, parts.train)
     model = build_text_model(recipe, made.vocabulary)
@@ -127,7 +128,8 @@ def train_texts(
             yield EpochResult(epoch, row["accuracy"], best, row["macro_f1"])
 
 
-def _what_is_held(key: str, value: Any) -> Any:
+def what_is_held(key: str, value: Any) -> Any:
+    """Of a value under one of the keys `HELD`, what decides what is held out."""
     return held_parts(value) if key == "data.compose" and value else value
 
 
@@ -163,20 +165,22 @@ def build_training(
     texts = [clean(one) for one in lemmatized(rows.texts, recipe)]
     own, others = np.flatnonzero(rows.own), np.flatnonzero(~rows.own)
     variants, sources = augment_texts([texts[i] for i in own], how, seed=seed)
+    spliced = splice_texts([texts[i] for i in own], each=how.splices, seed=seed)
     places = np.concatenate([own[sources], others]).astype(np.int64)
-    learned = [*variants, *(texts[i] for i in others)]
+    learned = [*variants, *(texts[i] for i in others), *spliced]
+    every = np.concatenate([rows.own[places], np.ones(len(spliced), dtype=np.bool_)])
     targets = dict(rows.targets)
     if recipe.teach_variants:
-        moved = {head: t[places] for head, t in targets.items()}
-        targets = _teach(recipe, learned, moved, rows.own[places], kept=taught, on_asked=on_asked)
+        moved = {head: _followed(t[places], by=len(spliced)) for head, t in targets.items()}
+        targets = _teach(recipe, learned, moved, every, kept=taught, on_asked=on_asked)
     else:
         told = _teach(recipe, rows.texts, targets, rows.own, kept=taught, on_asked=on_asked)
         targets = {head: t[places] for head, t in told.items()}
     clauses = find_clauses(texts if how.denials else (), words=how.denials, seed=seed)
     whole = [*learned, *clauses.texts]
-    hints = _ask_hint(recipe, whole, rows.own[places], kept=taught, on_asked=on_asked)
+    hints = _ask_hint(recipe, whole, every, kept=taught, on_asked=on_asked)
     said = {head: clauses.targets(HEAD_SPACES[head]) for head in targets}
-    stays = np.concatenate([rows.own[places], np.ones(len(clauses.texts), dtype=np.bool_)])
+    stays = np.concatenate([every, np.ones(len(clauses.texts), dtype=np.bool_)])
     return TextTraining(
         encoded=made.encoder.encode(whole),
         targets={
@@ -187,6 +191,11 @@ def build_training(
         pad=made.vocabulary.pad,
         hidden=hidden_token(made.vocabulary),
     )
+
+
+def _followed(targets: Probs, *, by: int) -> Probs:
+    """Targets (n, k), then those of texts without a label."""
+    return np.concatenate([targets, np.zeros((by, targets.shape[1]), dtype=np.float32)])
 
 
 def _teach(

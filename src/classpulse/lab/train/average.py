@@ -40,6 +40,7 @@ class Averaging:
             scored .689 with them where the raw weights had .697 (training-notes.md).
         seeds: of further runs of the recipe, whose best weights are averaged with this run's when
             all are done; see `lab.train.soup` and `classpulse average`.
+        runs: of other recipes for the same network of texts, as "runs/NAME", averaged with it too.
 
     Raises:
         InputError: a value out of range, or another word.
@@ -50,6 +51,7 @@ class Averaging:
     last: int = 0
     norms: str = "estimate"
     seeds: tuple[int, ...] = ()
+    runs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_ranges(decay=(self.decay, 0, 1), last=(self.last, 0, math.inf))

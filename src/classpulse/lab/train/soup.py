@@ -1,4 +1,4 @@
-"""One network out of several runs of a recipe: the mean of their weights.
+"""One network out of several runs: the mean of their weights.
 
 Wortsman et al. 2022 ("Model soups"): runs that begin with the same trained weights end in one
 basin, where the mean of their weights answers about as the mean of their answers does, at the price
@@ -54,7 +54,7 @@ def average_runs(recipe: Recipe, runs: Sequence[Path], train: FaceSet, *, out: P
 
 
 def check_members(
-    table: Mapping[str, Any], runs: Sequence[Path], *, seed: str, out: Path
+    table: Mapping[str, Any], runs: Sequence[Path], *, seed: str, out: Path, others: int = 0
 ) -> list[int]:
     """The seeds of runs that may be averaged.
 
@@ -62,6 +62,7 @@ def check_members(
         table: their recipe as plain values.
         seed: the key, as ``schedule.seed``, of which each run has its own value.
         out: where the mean is to be written.
+        others: runs of other recipes that are averaged with them.
 
     Raises:
         InputError: fewer than two runs, two with one seed, one of another recipe, or `out` is a run
@@ -69,7 +70,7 @@ def check_members(
     """
     name = table["name"]
     seeds = [_seed_of(run, table, seed) for run in runs]
-    if len(runs) < 2 or len(set(seeds)) < len(seeds):
+    if len(runs) + others < 2 or not runs or len(set(seeds)) < len(seeds):
         raise InputError(
             f"a mean needs two or more runs of {name} with seeds of their own, not those of "
             f"{', '.join(map(str, seeds)) or 'none'}: classpulse train {name} --set "
@@ -104,8 +105,13 @@ def save_mean(
     table: Mapping[str, Any],
     seeds: Sequence[int],
     first: Path,
+    others: Sequence[str] = (),
 ) -> None:
     """Write the folder of a run with these weights, and with the log of its first member.
+
+    Args:
+        seeds: of the runs of the recipe.
+        others: recipes of the other runs.
 
     Raises:
         OutputError: a file cannot be written.
@@ -113,7 +119,7 @@ def save_mean(
     make_folder(out)
     save_text(json.dumps(table, indent=2), out / RESOLVED)
     save_text("".join(json.dumps(row) + "\n" for row in read_log(first / LOG)), out / LOG)
-    save_text(json.dumps({"seeds": list(seeds)}), out / MEMBERS)
+    save_text(json.dumps({"seeds": list(seeds), "others": list(others)}), out / MEMBERS)
     save_state(state, out / BEST)
 
 
@@ -132,8 +138,11 @@ def describe_members(run: Path) -> str:
     path = run / MEMBERS
     if not path.exists():
         return ""
-    seeds = json.loads(path.read_text(encoding="utf-8"))["seeds"]
-    return f"; mean of the weights of {len(seeds)} runs, seeds {', '.join(map(str, seeds))}"
+    members = json.loads(path.read_text(encoding="utf-8"))
+    seeds, others = members["seeds"], members.get("others", ())
+    n = len(seeds) + len(others)
+    beside = "".join(f", and {one}" for one in others)
+    return f"; mean of the weights of {n} runs, seeds {', '.join(map(str, seeds))}{beside}"
 
 
 def _seed_of(run: Path, table: Mapping[str, Any], key: str) -> int:
