@@ -50,18 +50,26 @@ def test_teachers_that_are_not_shipped_are_made_first() -> None:
     commands = planned("text-emotion", TEXTS)
     assert heads(commands) == [
         "train text-further",
+        "train text-large-1",
+        "publish text-large-1",
         "train text-large",
+        "average text-large",
         "publish text-large",
         "train text-pupil",
         "train text-pupil-2",
+        "train text-pupil-3",
         "train text-emotion",
         "publish text-emotion",
     ]
-    for command in commands[3:]:
+    assert 'teach.teachers=["runs/text-large-1/artefact"]' in commands[3]
+    assert commands[4][2:4] == ("runs/text-large", "runs/text-large-1")
+    assert commands[5][commands[5].index("--run") + 1] == "runs/text-large-mean"
+    for command in commands[6:]:
         assert 'teach.teachers=["runs/text-large/artefact"]' in command
-        assert 'hint.run="runs/text-large"' in command
-    assert 'start="runs/text-pupil"' in commands[4]
-    assert 'start="runs/text-pupil-2"' in commands[5]
+        assert 'hint.run="runs/text-large-mean"' in command
+    assert 'start="runs/text-pupil"' in commands[7]
+    assert 'start="runs/text-pupil-2"' in commands[8]
+    assert 'start="runs/text-pupil-3"' in commands[9]
 
 
 def test_shipped_teachers_and_members_are_taken_as_they_are() -> None:

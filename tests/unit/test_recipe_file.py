@@ -84,6 +84,7 @@ def test_a_change_is_a_key_and_a_value(change: str, found: tuple[str, str | None
         ("schedule.batches=3", r"unknown \['batches'\]; known: .*batch"),
         ("schedule.batch=many", "schedule: batch: expected int, found 'many'"),
         ("network.kind=cnn-9", "unknown model 'cnn-9'"),
+        ('averaging.runs=["runs/face-lite"]', "averaging.runs is for texts"),
     ],
 )
 def test_a_wrong_change_is_refused(change: str, message: str) -> None:
@@ -120,12 +121,15 @@ def test_changed_keys_are_those_that_train_otherwise() -> None:
     assert changed_keys(one, one) == []
 
 
-def test_an_empty_value_is_like_none_and_zero_is_not() -> None:
+def test_an_empty_value_is_like_none_and_false_is_not() -> None:
     teach = {"teachers": ["face-base"], "share": 0.5}
     for empty in ([], {}, "", None):
         assert changed_keys({"teach": teach}, {"teach": teach | {"heads": empty}}) == []
         assert changed_keys({}, {"start": empty}) == []
-    for value in (["state"], 0, False):
+    for zero in (0, 0.0):  # a setting that came later and is off
+        assert changed_keys({"teach": teach}, {"teach": teach | {"more": zero}}) == []
+        assert changed_keys({"teach": teach}, {"teach": teach | {"share": zero}}) == ["teach.share"]
+    for value in (["state"], 1, False):
         assert changed_keys({"teach": teach}, {"teach": teach | {"heads": value}}) == [
             "teach.heads"
         ]

@@ -160,6 +160,11 @@ class Recipe:
                 f"recipe {self.name}: shifts of {self.shifts} pixels move a face out of its "
                 f"{self.input.width} x {self.input.height}"
             )
+        if self.averaging.runs:
+            raise InputError(
+                f"recipe {self.name}: averaging.runs is for texts; of a recipe for faces several "
+                "seeds are averaged, and other networks are put together by classpulse combine"
+            )
         BALANCINGS.get(self.balance)
         PROTOCOLS.get(self.data.split)
 
@@ -208,7 +213,7 @@ def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     of finished runs do not.
 
     What is empty is like what is not there, so that a run from before there was a setting goes on;
-    0 and False are values.
+    so is the number 0 of a setting that one of them lacks. False is a value.
     """
     keys = sorted((old.keys() | new.keys()) - {*OWN, *EXPORT})
     found = []
@@ -216,10 +221,17 @@ def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         a, b = _or_none(old.get(key)), _or_none(new.get(key))
         if isinstance(a, Mapping) and isinstance(b, Mapping):
             names = sorted((a.keys() | b.keys()) - {*GONE.get(key, ()), *AFTERWARDS.get(key, ())})
-            found += [f"{key}.{k}" for k in names if _or_none(a.get(k)) != _or_none(b.get(k))]
+            found += [f"{key}.{k}" for k in names if not _is_same(a, b, k)]
         elif a != b:
             found.append(key)
     return found
+
+
+def _is_same(a: Mapping[str, Any], b: Mapping[str, Any], key: str) -> bool:
+    if key in a and key in b:
+        return bool(_or_none(a[key]) == _or_none(b[key]))
+    alone = _or_none(a.get(key, b.get(key)))
+    return alone is None or (not isinstance(alone, bool) and alone == 0)
 
 
 def _or_none(value: Any) -> Any:

@@ -63,7 +63,7 @@ class EncoderSettings:
         tune: "all" of its weights, "none", or "lora": low-rank additions alone.
         lora_rank: rank of these.
         lora_merged: whether an artefact has them inside the layers that they add to. Apart they
-            cost a fifth of a text's time, but next to the artefact that the run began with its
+            cost an eighth of a batch's time, but next to the artefact that the run began with its
             file differs by the additions alone: a repository or an update keeps the rest.
 
     Raises:

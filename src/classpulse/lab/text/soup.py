@@ -10,9 +10,8 @@ from classpulse.lab.models.base import RANDOM
 from classpulse.lab.text.network import TOKENIZER, WORDS
 from classpulse.lab.text.recipe import TextRecipe, load_text_recipe, text_recipe_table
 from classpulse.lab.text.run import HELD, what_is_held
-from classpulse.lab.train.checkpoint import load_state
-from classpulse.lab.train.folder import RESOLVED, check_start, find_best
-from classpulse.lab.train.soup import apart, check_members, mean_state, save_mean
+from classpulse.lab.train.folder import RESOLVED, check_start
+from classpulse.lab.train.soup import apart, best_states, check_members, mean_state, save_mean
 
 SEED = "schedule.noise_seed"  # `schedule.seed` decides what is held out too, so it is the same
 
@@ -38,7 +37,7 @@ def average_text_runs(recipe: TextRecipe, runs: Sequence[Path], *, out: Path) ->
         raise InputError(apart(recipe.name))
     for run in others:
         _check_other(run, recipe, table)
-    state = mean_state([load_state(find_best(run, recipe.name)) for run in runs])
+    state = mean_state(best_states(runs, recipe.name))
     names = [run.name for run in others]
     save_mean(state, out, table=table, seeds=seeds, first=own[0], others=names)
     for name in (WORDS, TOKENIZER):

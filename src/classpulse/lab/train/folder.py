@@ -80,12 +80,12 @@ def check_start(
         return
     other = _start_table(start)
     now = json.loads(json.dumps(table))
-    differ = [
-        key
-        for key in held
-        for theirs, ours in ((means(key, _at(other, key)), means(key, _at(now, key))),)
-        if theirs != ours and not (theirs is True and ours is None)
-    ]
+
+    def may_differ(key: str) -> bool:
+        theirs, ours = (means(key, _at(one, key)) for one in (other, now))
+        return theirs == ours or (theirs is True and ours is None)
+
+    differ = [key for key in held if not may_differ(key)]
     if differ:
         raise InputError(
             f"{key} = '{start}' was held out of other rows ({', '.join(differ)}): it may have "
