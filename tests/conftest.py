@@ -5,6 +5,7 @@ the run, never in the user's.
 """
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -21,6 +22,11 @@ settings.load_profile("classpulse")
 
 # bfloat16 has two digits: what a test compares would depend on the processor, and on the workers
 os.environ["CLASSPULSE_PRECISION"] = "float32"
+
+
+# a shell's background job ignores Ctrl-C, and so would every command that a test interrupts
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
