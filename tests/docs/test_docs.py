@@ -1,5 +1,6 @@
 """The documentation is checked like code: links, commands, tables and examples."""
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -138,10 +139,14 @@ def test_every_run_that_is_claimed_has_its_log() -> None:
     for one in list_recipes():
         claimed = any(claim["by"] == "ours" for claim in one["claims"])
         if claimed and one["epochs"] and one["kind"] not in set(BASELINES):
-            log = (ROOT / "docs" / "logs" / f"{one['name']}.csv").read_text().splitlines()
+            rows = list(csv.DictReader((ROOT / "docs/logs" / f"{one['name']}.csv").open()))
             stopping = getattr(open_recipe(one["name"]), "stopping", None)
-            early = 1 if stopping is not None and stopping.patience else one["epochs"]
-            assert early <= len(log) - 1 <= one["epochs"], one["name"]
+            if stopping is not None and stopping.patience and len(rows) < one["epochs"]:
+                assert (stopping.monitor, stopping.mode) == ("val_loss", "min"), one["name"]
+                losses = [float(row["val_loss"]) for row in rows]
+                assert len(rows) - 1 - losses.index(min(losses)) == stopping.patience, one["name"]
+            else:
+                assert len(rows) == one["epochs"], one["name"]
 
 
 def test_the_recipe_on_the_page_is_the_shipped_one() -> None:

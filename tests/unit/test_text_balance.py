@@ -266,7 +266,7 @@ def test_a_run_from_before_there_was_a_choice_goes_on() -> None:
     before = now | {"data": {k: v for k, v in now["data"].items() if k != "hold_beside"}}
     assert changed_keys(before, now) == []
     before = now | {"augment": {k: v for k, v in now["augment"].items() if k != "splices"}}
-    assert now["augment"]["splices"] == 0 and changed_keys(before, now) == []
+    assert now["augment"]["splices"] is None and changed_keys(before, now) == []
     more = now | {"augment": now["augment"] | {"splices": 2}}
     assert changed_keys(before, more) == changed_keys(now, more) == ["augment.splices"]
 
@@ -355,6 +355,9 @@ def test_a_shipped_recipe_has_learned_from_nothing_that_it_is_judged_on(
     names = {one.texts.name for one in sets}
     repeated = {name for name in names if name.endswith(", without repeats")}
     assert bool(repeated) is (recipe == "text-emotion")  # which may learn what is said again
+    if not repeated:
+        held = [text for one in sets for text in one.texts.texts]
+        assert not words_of(parts.train.texts) & words_of(held)
     plain = {name.removesuffix(", without repeats") for name in repeated}
     for one in sets:
         taught = parts.train.targets[one.head].any(axis=1)

@@ -12,7 +12,12 @@ from classpulse.cli.common import Changes, Data, Votes, import_lab
 
 def average(
     recipe: Annotated[str, typer.Argument(help="Recipe of the runs.")],
-    runs: Annotated[list[Path], typer.Argument(help="Its runs, with seeds of their own.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Its runs, with seeds of their own, and those that its averaging.runs names."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the mean, to be published as a run.")],
     data: Annotated[
         list[str] | None, typer.Option("--data", help="NAME=PATH for each data set of faces.")

@@ -213,7 +213,7 @@ def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     of finished runs do not.
 
     What is empty is like what is not there, so that a run from before there was a setting goes on;
-    so is the number 0 of a setting that one of them lacks. False is a value.
+    0 and False are values.
     """
     keys = sorted((old.keys() | new.keys()) - {*OWN, *EXPORT})
     found = []
@@ -221,17 +221,10 @@ def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         a, b = _or_none(old.get(key)), _or_none(new.get(key))
         if isinstance(a, Mapping) and isinstance(b, Mapping):
             names = sorted((a.keys() | b.keys()) - {*GONE.get(key, ()), *AFTERWARDS.get(key, ())})
-            found += [f"{key}.{k}" for k in names if not _is_same(a, b, k)]
+            found += [f"{key}.{k}" for k in names if _or_none(a.get(k)) != _or_none(b.get(k))]
         elif a != b:
             found.append(key)
     return found
-
-
-def _is_same(a: Mapping[str, Any], b: Mapping[str, Any], key: str) -> bool:
-    if key in a and key in b:
-        return bool(_or_none(a[key]) == _or_none(b[key]))
-    alone = _or_none(a.get(key, b.get(key)))
-    return alone is None or (not isinstance(alone, bool) and alone == 0)
 
 
 def _or_none(value: Any) -> Any:

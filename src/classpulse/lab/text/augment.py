@@ -47,7 +47,7 @@ class TextAugment:
             (`deny.find_clauses`): rows of every epoch, with targets in heads that have neutral;
             0 adds none.
         splices: new texts for each, its beginning and another's end (`splice.splice_texts`), that
-            have the teachers' labels alone; 0 adds none.
+            have the teachers' labels alone; None adds none.
 
     Raises:
         InputError: an unknown operation, one that needs WordNet and no folder, or a number out of
@@ -60,7 +60,7 @@ class TextAugment:
     clean_twice: bool = False
     wordnet: str = ""
     denials: int = 0
-    splices: int = 0
+    splices: int | None = None  # not 0: a run from before there were any goes on
 
     def __post_init__(self) -> None:
         unknown = set(self.operations) - OPERATIONS.keys()
@@ -69,7 +69,9 @@ class TextAugment:
                 f"augment: unknown {', '.join(sorted(unknown))}; known: {', '.join(OPERATIONS)}"
             )
         check_ranges(
-            share=(self.share, 0, 1), denials=(self.denials, 0, 30), splices=(self.splices, 0, 30)
+            share=(self.share, 0, 1),
+            denials=(self.denials, 0, 30),
+            splices=(self.splices or 0, 0, 30),
         )
         if not self.keep and not self.operations:
             raise InputError("augment: keep = false without operations leaves no text")

@@ -165,7 +165,7 @@ def build_training(
     texts = [clean(one) for one in lemmatized(rows.texts, recipe)]
     own, others = np.flatnonzero(rows.own), np.flatnonzero(~rows.own)
     variants, sources = augment_texts([texts[i] for i in own], how, seed=seed)
-    spliced = splice_texts([texts[i] for i in own], each=how.splices, seed=seed)
+    spliced = splice_texts([texts[i] for i in own], each=how.splices or 0, seed=seed)
     places = np.concatenate([own[sources], others]).astype(np.int64)
     learned = [*variants, *(texts[i] for i in others), *spliced]
     every = np.concatenate([rows.own[places], np.ones(len(spliced), dtype=np.bool_)])
